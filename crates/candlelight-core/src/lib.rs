@@ -1,0 +1,1 @@
+//! Explain the predictions of models written on candle: layers with right gradients, taps and methods.

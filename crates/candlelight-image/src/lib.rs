@@ -1,0 +1,1 @@
+//! Images in, pictures out: decoding, preprocessing, colour maps and overlays for candlelight.

@@ -1,0 +1,1 @@
+//! Measures of explanations: attribution in, number out.

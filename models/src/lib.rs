@@ -1,0 +1,1 @@
+//! ResNet and ViT for candlelight, their loading, and two bundled demo models.

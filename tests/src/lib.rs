@@ -1,0 +1,1 @@
+//! Golden and integration tests of candlelight.

@@ -1,1 +1,23 @@
 //! CPU kernels of candlelight behind safe functions.
+//!
+//! Every kernel works on plain row-major slices, checks their lengths, runs in parallel over images or
+//! chunks, and has a naive twin in the tests. This is the only crate of the project that may hold `unsafe`:
+//! the one call into [`gemm`](https://docs.rs/gemm).
+
+mod conv2d;
+mod element;
+mod erf;
+mod gemm;
+mod map;
+mod pool2d;
+mod rows;
+mod window;
+
+pub use conv2d::{Conv2d, conv2d, conv2d_input_gradient, conv2d_weight_gradient};
+pub use element::Element;
+pub use erf::{gelu, gelu_derivative};
+pub use gemm::{Matrix, Threads, gemm};
+pub use map::{map, zip_map};
+pub use pool2d::{Pool2d, avg_pool2d, avg_pool2d_gradient, max_pool2d, max_pool2d_gradient};
+pub use rows::{plane_affine, softmax, softmax_gradient, standardize, standardize_gradient};
+pub use window::Window;

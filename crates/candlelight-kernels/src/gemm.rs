@@ -1,0 +1,119 @@
+use crate::Element;
+use ::gemm::Parallelism;
+
+/// A strided view of a matrix in a slice: element (i, j) lies at `i * row_stride + j * column_stride`.
+#[derive(Clone, Copy, Debug)]
+pub struct Matrix<'a, T> {
+    data: &'a [T],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl<'a, T> Matrix<'a, T> {
+    /// A row-major matrix.
+    ///
+    /// # Panics
+    /// If `data` does not hold exactly `rows * columns` elements.
+    pub fn new(data: &'a [T], rows: usize, columns: usize) -> Self {
+        assert_eq!(data.len(), rows * columns, "a {rows}x{columns} matrix needs that many elements");
+        Self { data, rows, columns, row_stride: columns, column_stride: 1 }
+    }
+
+    /// The transposed view of the same data.
+    pub fn transposed(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
+}
+
+/// How many threads one product may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Threads {
+    /// The calling thread alone: the caller is parallel already.
+    One,
+    /// All threads of the current rayon pool.
+    All,
+}
+
+impl From<Threads> for Parallelism {
+    fn from(threads: Threads) -> Self {
+        match threads {
+            Threads::One => Parallelism::None,
+            Threads::All => Parallelism::Rayon(0),
+        }
+    }
+}
+
+/// `out += a · b`, with `out` row-major.
+///
+/// # Panics
+/// If the inner sizes differ or `out` does not hold `a.rows * b.columns` elements.
+pub fn gemm<T: Element>(out: &mut [T], a: Matrix<T>, b: Matrix<T>, threads: Threads) {
+    assert_eq!(a.columns, b.rows, "the inner sizes of the product must agree");
+    assert_eq!(out.len(), a.rows * b.columns, "the product needs rows x columns elements");
+    if out.is_empty() || a.columns == 0 {
+        return;
+    }
+    // SAFETY: `Matrix` can only be made over exactly rows * columns elements, row-major or transposed, so that
+    // every (i, j) of `a` and `b` is in bounds; `out` was checked above and is borrowed mutably, so it overlaps
+    // neither; all strides are below isize::MAX because the slices exist.
+    unsafe {
+        ::gemm::gemm(
+            a.rows,
+            b.columns,
+            a.columns,
+            out.as_mut_ptr(),
+            1,
+            b.columns as isize,
+            true,
+            a.data.as_ptr(),
+            a.column_stride as isize,
+            a.row_stride as isize,
+            b.data.as_ptr(),
+            b.column_stride as isize,
+            b.row_stride as isize,
+            T::ONE,
+            T::ONE,
+            false,
+            false,
+            false,
+            threads.into(),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn naive(a: &[f64], b: &[f64], rows: usize, inner: usize, columns: usize) -> Vec<f64> {
+        let at = |i: usize, j: usize| (0..inner).map(|k| a[i * inner + k] * b[k * columns + j]).sum();
+        (0..rows * columns).map(|ij| at(ij / columns, ij % columns)).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn the_product_equals_its_definition(rows in 0usize..7, inner in 0usize..9, columns in 0usize..8, all in any::<bool>()) {
+            let a: Vec<f64> = (0..rows * inner).map(|i| (i as f64 * 0.7).sin()).collect();
+            let b: Vec<f64> = (0..inner * columns).map(|i| (i as f64 * 0.3).cos()).collect();
+            let transposed: Vec<f64> = (0..inner * columns).map(|i| b[(i % inner) * columns + i / inner]).collect();
+            let threads = if all { Threads::All } else { Threads::One };
+            let expected = naive(&a, &b, rows, inner, columns);
+            for view in [Matrix::new(&b, inner, columns), Matrix::new(&transposed, columns, inner).transposed()] {
+                let mut out = vec![1.0; rows * columns];
+                gemm(&mut out, Matrix::new(&a, rows, inner), view, threads);
+                for (o, e) in out.iter().zip(&expected) {
+                    prop_assert!((o - 1.0 - e).abs() < 1e-12);
+                }
+            }
+        }
+    }
+}

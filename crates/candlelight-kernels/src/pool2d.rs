@@ -1,0 +1,203 @@
+use crate::{Element, Window};
+use rayon::prelude::*;
+
+/// The geometry of a two-dimensional pool over independent planes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pool2d {
+    /// Planes: batch times channels.
+    pub planes: usize,
+    /// Height and width of the input.
+    pub input: (usize, usize),
+    /// Height and width of the output; the last row and column of windows may reach past the input (ceil mode).
+    pub output: (usize, usize),
+    /// How the window slides.
+    pub window: Window,
+}
+
+impl Pool2d {
+    fn sizes(&self) -> (usize, usize) {
+        (self.input.0 * self.input.1, self.output.0 * self.output.1)
+    }
+
+    /// The input indices inside the window at output `place`, in row-major order.
+    fn inside(&self, place: usize) -> impl Iterator<Item = usize> {
+        let (oy, ox) = (place / self.output.1, place % self.output.1);
+        let Self { input: (height, width), window, .. } = *self;
+        let rows = (0..window.kernel.0).filter_map(move |k| window.row(oy, k, height));
+        rows.flat_map(move |y| {
+            (0..window.kernel.1).filter_map(move |k| window.column(ox, k, width)).map(move |x| y * width + x)
+        })
+    }
+}
+
+/// The largest element of each window and its index in its plane, the first of ties as in PyTorch; padding
+/// never wins, and NaN does.
+///
+/// # Panics
+/// If `x` does not hold planes x height x width elements.
+pub fn max_pool2d<T: Element>(pool: &Pool2d, x: &[T]) -> (Vec<T>, Vec<u32>) {
+    let (input, output) = pool.sizes();
+    assert_eq!(x.len(), pool.planes * input, "length of the input");
+    let mut best = vec![(T::NEG_INFINITY, 0u32); pool.planes * output];
+    if !best.is_empty() {
+        best.par_chunks_mut(output).zip(x.par_chunks(input)).for_each(|(best, x)| {
+            for (place, best) in best.iter_mut().enumerate() {
+                *best = first_maximum(pool.inside(place).map(|i| (x[i], i as u32)));
+            }
+        });
+    }
+    best.into_iter().unzip()
+}
+
+fn first_maximum<T: Element>(values: impl Iterator<Item = (T, u32)>) -> (T, u32) {
+    values
+        .reduce(|best, next| {
+            let best_is_nan = best.0 != best.0;
+            if !best_is_nan && !(next.0 <= best.0) { next } else { best }
+        })
+        .unwrap_or((T::NEG_INFINITY, 0))
+}
+
+/// The gradient of [`max_pool2d`] with respect to its input: each `gradient` goes to its window's maximum.
+///
+/// # Panics
+/// If `gradient` or `indices` do not hold planes x output elements.
+pub fn max_pool2d_gradient<T: Element>(pool: &Pool2d, gradient: &[T], indices: &[u32]) -> Vec<T> {
+    assert_eq!(indices.len(), gradient.len(), "an index for each gradient");
+    scatter(pool, gradient, |plane, place, g, out| {
+        out[indices[plane * pool.sizes().1 + place] as usize] += g;
+    })
+}
+
+/// What an average divides by.
+pub type Divisor<'a> = &'a (dyn Fn(usize) -> usize + Sync);
+
+/// The sum of each window divided by `divisor(place)`.
+///
+/// # Panics
+/// If `x` does not hold planes x height x width elements.
+pub fn avg_pool2d<T: Element>(pool: &Pool2d, divisor: Divisor, x: &[T]) -> Vec<T> {
+    let (input, output) = pool.sizes();
+    assert_eq!(x.len(), pool.planes * input, "length of the input");
+    let mut out = vec![T::ZERO; pool.planes * output];
+    if !out.is_empty() {
+        out.par_chunks_mut(output).zip(x.par_chunks(input)).for_each(|(out, x)| {
+            for (place, out) in out.iter_mut().enumerate() {
+                let sum: T = pool.inside(place).map(|i| x[i]).sum();
+                *out = sum / T::from_f64(divisor(place) as f64);
+            }
+        });
+    }
+    out
+}
+
+/// The gradient of [`avg_pool2d`] with respect to its input.
+///
+/// # Panics
+/// If `gradient` does not hold planes x output elements.
+pub fn avg_pool2d_gradient<T: Element>(pool: &Pool2d, divisor: Divisor, gradient: &[T]) -> Vec<T> {
+    scatter(pool, gradient, |_, place, g, out| {
+        let share = g / T::from_f64(divisor(place) as f64);
+        pool.inside(place).for_each(|i| out[i] += share);
+    })
+}
+
+fn scatter<T: Element>(
+    pool: &Pool2d,
+    gradient: &[T],
+    add: impl Fn(usize, usize, T, &mut [T]) + Sync,
+) -> Vec<T> {
+    let (input, output) = pool.sizes();
+    assert_eq!(gradient.len(), pool.planes * output, "length of the gradient");
+    let mut out = vec![T::ZERO; pool.planes * input];
+    if !gradient.is_empty() {
+        out.par_chunks_mut(input).zip(gradient.par_chunks(output)).enumerate().for_each(
+            |(plane, (out, gradient))| {
+                gradient.iter().enumerate().for_each(|(place, &g)| add(plane, place, g, out));
+            },
+        );
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn pool() -> impl Strategy<Value = Pool2d> {
+        ((0usize..4), (3usize..8, 3usize..8), 1usize..4, 1usize..4, 0usize..2).prop_map(
+            |(planes, input, kernel, stride, padding)| {
+                let window = Window::square(kernel, stride, padding.min(kernel / 2));
+                Pool2d { planes, input, output: window.places(input).unwrap(), window }
+            },
+        )
+    }
+
+    /// The windows of the definition as padded rows and columns.
+    fn naive_windows(pool: &Pool2d) -> Vec<Vec<usize>> {
+        let w = pool.window;
+        (0..pool.output.0 * pool.output.1)
+            .map(|place| {
+                let (top, left) = (place / pool.output.1 * w.stride.0, place % pool.output.1 * w.stride.1);
+                let mut inside = Vec::new();
+                for y in top..top + w.kernel.0 {
+                    for x in left..left + w.kernel.1 {
+                        let (y, x) = (y as i64 - w.padding.0 as i64, x as i64 - w.padding.1 as i64);
+                        if (0..pool.input.0 as i64).contains(&y) && (0..pool.input.1 as i64).contains(&x) {
+                            inside.push(y as usize * pool.input.1 + x as usize);
+                        }
+                    }
+                }
+                inside
+            })
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn max_pool_takes_the_first_of_the_largest(pool in pool(), levels in 1u32..5) {
+            let (input, output) = pool.sizes();
+            let x: Vec<f64> = (0..pool.planes * input).map(|i| f64::from((i as u32).wrapping_mul(2654435761) >> 16 & 0xff) * f64::from(levels) / 256.0).map(f64::floor).collect();
+            let (values, indices) = max_pool2d(&pool, &x);
+            let windows = naive_windows(&pool);
+            for (k, (&value, &index)) in values.iter().zip(&indices).enumerate() {
+                let plane = &x[k / output * input..][..input];
+                let expected = windows[k % output].iter().copied().fold(None, |best: Option<usize>, i| match best {
+                    Some(b) if plane[b] >= plane[i] => Some(b),
+                    _ => Some(i),
+                }).unwrap();
+                prop_assert_eq!((index as usize, value), (expected, plane[expected]));
+            }
+            let ones = vec![1.0; values.len()];
+            let gradient = max_pool2d_gradient(&pool, &ones, &indices);
+            prop_assert_eq!(gradient.iter().sum::<f64>(), values.len() as f64);
+        }
+
+        #[test]
+        fn average_pool_and_its_gradient_equal_their_definition(pool in pool()) {
+            let (input, output) = pool.sizes();
+            let area = pool.window.kernel.0 * pool.window.kernel.1;
+            let divisor = |_: usize| area;
+            let x: Vec<f64> = (0..pool.planes * input).map(|i| (i as f64 * 0.7).sin()).collect();
+            let g: Vec<f64> = (0..pool.planes * output).map(|i| (i as f64 * 0.3).cos()).collect();
+            let windows = naive_windows(&pool);
+            let mut dx = vec![0.0; x.len()];
+            for (k, &value) in avg_pool2d(&pool, &divisor, &x).iter().enumerate() {
+                let (plane, window) = (k / output * input, &windows[k % output]);
+                let expected = window.iter().map(|i| x[plane + i]).sum::<f64>() / area as f64;
+                prop_assert!((value - expected).abs() < 1e-14);
+                window.iter().for_each(|i| dx[plane + i] += g[k] / area as f64);
+            }
+            for (a, b) in avg_pool2d_gradient(&pool, &divisor, &g).iter().zip(&dx) {
+                prop_assert!((a - b).abs() < 1e-14);
+            }
+        }
+    }
+
+    #[test]
+    fn a_nan_in_the_window_is_not_hidden() {
+        let pool = Pool2d { planes: 1, input: (2, 2), output: (1, 1), window: Window::square(2, 2, 0) };
+        assert!(max_pool2d(&pool, &[1.0, f32::NAN, 3.0, 2.0]).0[0].is_nan());
+    }
+}

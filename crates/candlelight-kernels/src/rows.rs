@@ -1,0 +1,160 @@
+use crate::Element;
+use rayon::prelude::*;
+
+/// Rows that one task works on.
+const ROWS: usize = 16;
+
+/// The softmax of every row of `x`, rows being `width` elements long.
+///
+/// # Panics
+/// If `x` does not hold whole rows.
+pub fn softmax<T: Element>(x: &[T], width: usize) -> Vec<T> {
+    by_rows([x], width, |[x], out| {
+        let largest = x.iter().fold(T::NEG_INFINITY, |m, &v| if v > m { v } else { m });
+        out.iter_mut().zip(x).for_each(|(o, &v)| *o = (v - largest).exp());
+        let scale = T::ONE / out.iter().copied().sum();
+        out.iter_mut().for_each(|o| *o = *o * scale);
+    })
+}
+
+/// The gradient of [`softmax`] with respect to its input, from its output `y` and the gradient of that.
+///
+/// # Panics
+/// If the slices differ in length or do not hold whole rows.
+pub fn softmax_gradient<T: Element>(y: &[T], gradient: &[T], width: usize) -> Vec<T> {
+    by_rows([y, gradient], width, |[y, g], out| {
+        let mean: T = y.iter().zip(g).map(|(&y, &g)| y * g).sum();
+        out.iter_mut().zip(y.iter().zip(g)).for_each(|(o, (&y, &g))| *o = y * (g - mean));
+    })
+}
+
+/// Every row of `x` less its mean, divided by its standard deviation: layer normalisation without its affine
+/// part ([Ba et al. 2016](https://arxiv.org/abs/1607.06450)).
+///
+/// # Panics
+/// If `x` does not hold whole rows.
+pub fn standardize<T: Element>(x: &[T], width: usize, eps: f64) -> Vec<T> {
+    by_rows([x], width, |[x], out| {
+        let (mean, inverse) = moments(x, eps);
+        out.iter_mut().zip(x).for_each(|(o, &v)| *o = (v - mean) * inverse);
+    })
+}
+
+/// The gradient of [`standardize`] with respect to its input.
+///
+/// # Panics
+/// If the slices differ in length or do not hold whole rows.
+pub fn standardize_gradient<T: Element>(x: &[T], gradient: &[T], width: usize, eps: f64) -> Vec<T> {
+    by_rows([x, gradient], width, |[x, g], out| {
+        let (mean, inverse) = moments(x, eps);
+        let n = T::from_f64(width as f64);
+        let mean_g = g.iter().copied().sum::<T>() / n;
+        let mean_gx = x.iter().zip(g).map(|(&v, &g)| g * (v - mean) * inverse).sum::<T>() / n;
+        for (o, (&v, &g)) in out.iter_mut().zip(x.iter().zip(g)) {
+            *o = inverse * (g - mean_g - (v - mean) * inverse * mean_gx);
+        }
+    })
+}
+
+/// `x * scale + shift` with one pair per plane, planes being `area` elements long and cycling through the pairs.
+///
+/// # Panics
+/// If `x` does not hold whole cycles of planes.
+pub fn plane_affine<T: Element>(x: &[T], area: usize, scale: &[T], shift: &[T]) -> Vec<T> {
+    assert_eq!(scale.len(), shift.len(), "a shift for each scale");
+    assert_eq!(x.len() % (area * scale.len()).max(1), 0, "whole cycles of planes");
+    let mut out = vec![T::ZERO; x.len()];
+    if area > 0 {
+        out.par_chunks_mut(area).zip(x.par_chunks(area)).enumerate().for_each(|(plane, (out, x))| {
+            let (scale, shift) = (scale[plane % scale.len()], shift[plane % shift.len()]);
+            out.iter_mut().zip(x).for_each(|(o, &v)| *o = v * scale + shift);
+        });
+    }
+    out
+}
+
+fn moments<T: Element>(row: &[T], eps: f64) -> (T, T) {
+    let n = T::from_f64(row.len() as f64);
+    let mean = row.iter().copied().sum::<T>() / n;
+    let variance = row.iter().map(|&v| (v - mean) * (v - mean)).sum::<T>() / n;
+    (mean, T::ONE / (variance + T::from_f64(eps)).sqrt())
+}
+
+fn by_rows<T: Element, const N: usize>(
+    inputs: [&[T]; N],
+    width: usize,
+    f: impl Fn([&[T]; N], &mut [T]) + Sync,
+) -> Vec<T> {
+    let len = inputs[0].len();
+    assert!(inputs.iter().all(|x| x.len() == len), "all inputs must have one length");
+    assert_eq!(len % width.max(1), 0, "whole rows");
+    let mut out = vec![T::ZERO; len];
+    if len > 0 {
+        out.par_chunks_mut(ROWS * width).enumerate().for_each(|(task, out)| {
+            for (row, out) in out.chunks_exact_mut(width).enumerate() {
+                let from = (task * ROWS + row) * width;
+                f(inputs.map(|x| &x[from..from + width]), out);
+            }
+        });
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Truncation and rounding of a central difference with step 1e-5 on values of order one.
+    const DIFFERENCE_TOLERANCE: f64 = 1e-8;
+
+    fn wave(len: usize, step: f64) -> Vec<f64> {
+        (0..len).map(|i| 2.0 * (i as f64 * step).sin()).collect()
+    }
+
+    /// The derivative of sum(gradient * f(x)) along each element of x, by central differences.
+    fn differences(x: &[f64], gradient: &[f64], f: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
+        let value = |x: &[f64]| f(x).iter().zip(gradient).map(|(y, g)| y * g).sum::<f64>();
+        let step = 1e-5;
+        let shifted = |i: usize, by: f64| {
+            let mut x = x.to_vec();
+            x[i] += by;
+            value(&x)
+        };
+        (0..x.len()).map(|i| (shifted(i, step) - shifted(i, -step)) / (2.0 * step)).collect()
+    }
+
+    fn assert_close(a: &[f64], b: &[f64]) {
+        assert!(a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < DIFFERENCE_TOLERANCE));
+    }
+
+    proptest! {
+        #[test]
+        fn row_gradients_are_the_central_differences(rows in 0usize..40, width in 2usize..9) {
+            let (x, g) = (wave(rows * width, 0.7), wave(rows * width, 0.31));
+            let y = softmax(&x, width);
+            prop_assert!(y.chunks(width).all(|row| (row.iter().sum::<f64>() - 1.0).abs() < 1e-12));
+            assert_close(&softmax_gradient(&y, &g, width), &differences(&x, &g, |x| softmax(x, width)));
+            let numeric = differences(&x, &g, |x| standardize(x, width, 1e-3));
+            assert_close(&standardize_gradient(&x, &g, width, 1e-3), &numeric);
+        }
+
+        #[test]
+        fn standardized_rows_have_mean_zero_and_variance_one(rows in 1usize..40, width in 2usize..9) {
+            for row in standardize(&wave(rows * width, 0.7), width, 0.0).chunks(width) {
+                prop_assert!(row.iter().sum::<f64>().abs() < 1e-9);
+                prop_assert!((row.iter().map(|v| v * v).sum::<f64>() / width as f64 - 1.0).abs() < 1e-9);
+            }
+        }
+
+        #[test]
+        fn plane_affine_equals_its_definition(batch in 0usize..4, channels in 1usize..4, area in 1usize..7) {
+            let x = wave(batch * channels * area, 0.9);
+            let (scale, shift) = (wave(channels, 1.1), wave(channels, 0.4));
+            for (i, y) in plane_affine(&x, area, &scale, &shift).into_iter().enumerate() {
+                let channel = i / area % channels;
+                prop_assert_eq!(y, x[i] * scale[channel] + shift[channel]);
+            }
+        }
+    }
+}

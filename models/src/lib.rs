@@ -1,1 +1,3 @@
 //! ResNet and ViT for candlelight, their loading, and two bundled demo models.
+
+pub mod scenes;

@@ -1,0 +1,241 @@
+//! Everything that can go wrong, each with its place and the next step.
+
+use std::ops::ControlFlow;
+
+/// What this crate's functions return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong while a model is explained.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The model or a tensor operation failed.
+    #[error("{}", root_message(.0))]
+    Candle(candle_core::Error),
+
+    /// No gradient reaches the input: candle's fused operations end it without an error.
+    #[error(
+        "no gradient flows from the score to {to}: an operation without a gradient severs the model \
+         (of candle {candle}: {fused}); use the layers of `candlelight::nn` in their place, and see what \
+         `check_gradients` says"
+    )]
+    NoGradient {
+        /// Where the gradient should have arrived: the input, or a layer's name.
+        to: String,
+        /// The candle release linked.
+        candle: &'static str,
+        /// The operations of that release that carry no gradient.
+        fused: String,
+    },
+
+    /// An operation of the model has a forward pass, and a backward pass that fails.
+    #[error("the model cannot be differentiated: {message}; use the layer of `candlelight::nn` in its place")]
+    NotDifferentiable {
+        /// candle's own message, which names the operation.
+        message: String,
+    },
+
+    /// The gradient is not the derivative of the model.
+    #[error(
+        "the gradient is not the derivative of the model: along a test direction it predicts a change of \
+         {predicted:.3e} and the model changes by {measured:.3e}; part of the model is severed by an operation \
+         without a gradient (of candle {candle}: {fused}): use the layers of `candlelight::nn` in its place"
+    )]
+    WrongGradient {
+        /// What gradient times direction predicts.
+        predicted: f64,
+        /// The central difference of the score.
+        measured: f64,
+        /// The candle release linked.
+        candle: &'static str,
+        /// The operations of that release that carry no gradient.
+        fused: String,
+    },
+
+    /// A layer that was asked for never ran.
+    #[error("no layer `{name}` was seen in the model; {}", nearest_hint(.seen))]
+    UnknownLayer {
+        /// The name asked for.
+        name: String,
+        /// The names that were seen, nearest first.
+        seen: Vec<String>,
+    },
+
+    /// No layer of the kind that a method needs ran.
+    #[error("the model shows no {what}; {hint}")]
+    MissingLayer {
+        /// What the method looks for.
+        what: &'static str,
+        /// What to do about it.
+        hint: &'static str,
+    },
+
+    /// A method that is not in the registry.
+    #[error("unknown method `{name}`; nearest: {}", .nearest.join(", "))]
+    UnknownMethod {
+        /// The name asked for.
+        name: String,
+        /// Registered names, nearest first.
+        nearest: Vec<&'static str>,
+    },
+
+    /// A class that the model does not have.
+    #[error("target class `{class}` is out of range: the model has {classes} classes, 0 to {}", .classes.saturating_sub(1))]
+    TargetOutOfRange {
+        /// The class asked for.
+        class: usize,
+        /// How many the model has.
+        classes: usize,
+    },
+
+    /// A tensor has the wrong shape.
+    #[error("{what} has shape {found:?}, expected {expected}")]
+    Shape {
+        /// What the tensor is.
+        what: &'static str,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The shape that would have been right.
+        expected: String,
+    },
+
+    /// A tensor has a dtype that explanations cannot be computed in.
+    #[error("{what} has dtype `{found:?}`; convert it to F32 or F64")]
+    DType {
+        /// What the tensor is.
+        what: &'static str,
+        /// Its dtype.
+        found: candle_core::DType,
+    },
+
+    /// A NaN or an infinity.
+    #[error("{what} holds {count} values that are NaN or infinite{place}; check the input and the weights")]
+    NonFinite {
+        /// What the tensor is.
+        what: &'static str,
+        /// How many of its values are not finite.
+        count: usize,
+        /// The first layer with such an output, as ` (first after layer …)`; empty if unknown.
+        place: String,
+    },
+
+    /// A setting that makes no sense.
+    #[error("`{value}` is no valid {setting}: {expected}")]
+    Setting {
+        /// The setting's name.
+        setting: &'static str,
+        /// The value given.
+        value: String,
+        /// What would be valid.
+        expected: &'static str,
+    },
+
+    /// The progress callback asked to stop.
+    #[error("cancelled after {done} of {of} model evaluations")]
+    Cancelled {
+        /// Rows evaluated before the stop.
+        done: usize,
+        /// Rows that the whole run needs.
+        of: usize,
+    },
+}
+
+/// The candle release this crate was written against and checked with.
+const CANDLE: &str = "0.11";
+/// Its operations that have a forward pass, no gradient, and no error.
+const FUSED: &str =
+    "`softmax_last_dim`, `layer_norm` (fused, contiguous input with bias), `rms_norm`, `rope`, `sdpa`";
+
+impl Error {
+    /// No gradient arrived at `to`.
+    pub(crate) fn no_gradient(to: &str) -> Self {
+        Self::NoGradient { to: to.to_owned(), candle: CANDLE, fused: FUSED.to_owned() }
+    }
+}
+
+impl From<candle_core::Error> for Error {
+    fn from(error: candle_core::Error) -> Self {
+        match &error {
+            candle_core::Error::BackwardNotSupported { op } => {
+                Self::NotDifferentiable { message: format!("candle has no backward pass for `{op}`") }
+            }
+            candle_core::Error::WithBacktrace { inner, .. } if is_backward(inner) => {
+                Self::NotDifferentiable { message: root_message(&error) }
+            }
+            _ => Self::Candle(error),
+        }
+    }
+}
+
+impl From<Error> for candle_core::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Candle(error) => error,
+            error => Self::wrap(error),
+        }
+    }
+}
+
+fn is_backward(error: &candle_core::Error) -> bool {
+    matches!(error, candle_core::Error::BackwardNotSupported { .. })
+}
+
+/// candle's message without its backtrace.
+pub(crate) fn root_message(error: &candle_core::Error) -> String {
+    match error {
+        candle_core::Error::WithBacktrace { inner, .. } => root_message(inner),
+        candle_core::Error::Context { inner, context } => format!("{context}: {}", root_message(inner)),
+        candle_core::Error::WrappedContext { wrapped, context } => format!("{context}: {wrapped}"),
+        error => error.to_string(),
+    }
+}
+
+fn nearest_hint(seen: &[String]) -> String {
+    match seen {
+        [] => "the model reports no layers: build it from `candlelight::nn` layers or call `tap`".into(),
+        seen => format!("seen, nearest first: {}", seen.join(", ")),
+    }
+}
+
+/// Names sorted by how near they are to `name`: shared prefix and edit distance.
+pub(crate) fn nearest<S: AsRef<str>>(name: &str, names: impl IntoIterator<Item = S>) -> Vec<S> {
+    let mut names: Vec<S> = names.into_iter().collect();
+    names.sort_by_key(|candidate| edit_distance(name, candidate.as_ref()));
+    names
+}
+
+/// Levenshtein distance, in characters, without case.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let (a, b) = (a.to_lowercase(), b.to_lowercase());
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.chars().enumerate() {
+            let substituted = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.chars().count()]
+}
+
+/// `Break` as [`Error::Cancelled`].
+pub(crate) fn continue_or_cancel(flow: ControlFlow<()>, done: usize, of: usize) -> Result<()> {
+    match flow {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(Error::Cancelled { done, of }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_comes_first() {
+        let names = ["saliency", "grad-cam", "integrated-gradients"];
+        assert_eq!(nearest("gradcam", names)[0], "grad-cam");
+        assert_eq!(nearest("Salience", names)[0], "saliency");
+    }
+}

@@ -1,0 +1,21 @@
+//! Scaled dot-product attention with its probabilities shown.
+
+use super::softmax::softmax;
+use crate::scope::{Kind, report};
+use candle_core::{D, Result, Tensor};
+
+/// softmax(scale · Q·Kᵀ)·V ([Vaswani et al. 2017](https://arxiv.org/abs/1706.03762)); the probabilities are shown
+/// to the scope under `name`.
+///
+/// # Shapes
+/// `q` `[N, heads, queries, d]`, `k` and `v` `[N, heads, keys, d]`; gives `[N, heads, queries, d]`.
+///
+/// # Errors
+/// If the shapes do not fit.
+pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64, name: &str) -> Result<Tensor> {
+    let (q, k, v) = (q.contiguous()?, k.contiguous()?, v.contiguous()?);
+    let scores = (q * scale)?.matmul(&k.transpose(D::Minus2, D::Minus1)?)?;
+    let macs = (scores.elem_count() * k.dim(D::Minus1)?) as u64;
+    let weights = report(name, Kind::AttentionWeights, 2 * macs, softmax(&scores)?)?;
+    weights.matmul(&v)
+}

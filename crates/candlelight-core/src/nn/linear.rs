@@ -1,0 +1,101 @@
+//! Fully connected layer.
+
+use super::{Module, VarBuilder};
+use crate::scope::{Kind, report};
+use crate::vjp::vjp_of_fresh;
+use candle_core::{D, Result, Tensor};
+
+/// y = x·Wᵀ + b.
+///
+/// # Shapes
+/// Input `[…, in]`, output `[…, out]`.
+#[derive(Clone, Debug)]
+pub struct Linear {
+    weight: Tensor,
+    bias: Option<Tensor>,
+    name: String,
+}
+
+impl Linear {
+    /// A layer with these parameters: `weight` `[out, in]`, `bias` `[out]`.
+    pub fn new(weight: Tensor, bias: Option<Tensor>) -> Self {
+        Self { weight, bias, name: String::new() }
+    }
+
+    /// The same layer, shown to the scope under a name.
+    pub fn at(self, name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..self }
+    }
+
+    /// The weight, `[out, in]`.
+    pub fn weight(&self) -> &Tensor {
+        &self.weight
+    }
+
+    /// The bias, `[out]`.
+    pub fn bias(&self) -> Option<&Tensor> {
+        self.bias.as_ref()
+    }
+}
+
+impl Module for Linear {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let (input, weight) = (x.detach(), self.weight.detach());
+        let rows = flat(&input)?;
+        let y = rows.matmul(&weight.t()?)?;
+        let y = match &self.bias {
+            Some(bias) => y.broadcast_add(&bias.detach())?,
+            None => y,
+        };
+        let macs = (rows.elem_count() * weight.dim(0)?) as u64;
+        let shape: Vec<usize> = [&x.dims()[..x.rank() - 1], &[weight.dim(0)?]].concat();
+        let tracked =
+            [Some(x), Some(&self.weight), self.bias.as_ref()].map(|t| t.is_some_and(Tensor::track_op));
+        let pullback = move |_: &Tensor, g: &Tensor| {
+            let g = flat(g)?;
+            let dx = tracked[0].then(|| g.matmul(&weight)?.reshape(input.shape())).transpose()?;
+            let dw = tracked[1].then(|| g.t()?.matmul(&flat(&input)?)).transpose()?;
+            let db = tracked[2].then(|| g.sum(0)).transpose()?;
+            Ok(vec![dx, dw, db])
+        };
+        let y = y.reshape(shape)?;
+        let y = match &self.bias {
+            Some(bias) => vjp_of_fresh(&[x, &self.weight, bias], y, pullback)?,
+            None => vjp_of_fresh(&[x, &self.weight], y, pullback)?,
+        };
+        report(&self.name, Kind::Linear, macs, y)
+    }
+}
+
+/// All leading axes as one.
+fn flat(x: &Tensor) -> Result<Tensor> {
+    x.reshape(((), x.dim(D::Minus1)?))
+}
+
+/// A layer with bias, its parameters from `vb`: `weight` and `bias`.
+///
+/// # Errors
+/// If a parameter is missing or has another shape.
+pub fn linear(in_dim: usize, out_dim: usize, vb: VarBuilder) -> Result<Linear> {
+    let name = vb.prefix();
+    let linear = candle_nn::linear(in_dim, out_dim, vb)?;
+    Ok(Linear::new(linear.weight().clone(), linear.bias().cloned()).at(name))
+}
+
+/// A layer without bias, its `weight` from `vb`.
+///
+/// # Errors
+/// If the parameter is missing or has another shape.
+pub fn linear_no_bias(in_dim: usize, out_dim: usize, vb: VarBuilder) -> Result<Linear> {
+    let name = vb.prefix();
+    let linear = candle_nn::linear_no_bias(in_dim, out_dim, vb)?;
+    Ok(Linear::new(linear.weight().clone(), None).at(name))
+}
+
+/// [`linear`] or [`linear_no_bias`], as candle_nn has it.
+///
+/// # Errors
+/// If a parameter is missing or has another shape.
+pub fn linear_b(in_dim: usize, out_dim: usize, bias: bool, vb: VarBuilder) -> Result<Linear> {
+    if bias { linear(in_dim, out_dim, vb) } else { linear_no_bias(in_dim, out_dim, vb) }
+}

@@ -1,0 +1,49 @@
+//! Layers whose gradients are right: candle_nn's names and signatures, PyTorch's semantics.
+//!
+//! Write `use candlelight_core::nn` for `use candle_nn` and the model can be explained. Every layer
+//!
+//! - computes its output without tracking and brings its own pull-back ([`vjp`](crate::vjp)): for a frozen weight
+//!   only the gradient of the input, for a tracked one also the weight's, so that models can be trained;
+//! - reports to the scope under the name that its parameters have ([`VarBuilder::prefix`]), or under the name that
+//!   `.at(name)` gives to a layer without parameters.
+//!
+//! | what | candle 0.11 | here |
+//! |---|---|---|
+//! | ReLU at 0 | gradient 1 | 0 |
+//! | max pool | 2x2 scaled by 1/4, ties counted each; 3x3 stride 2 fails | 1 to the first maximum |
+//! | average pool on odd sizes | leaks into the dropped row | nothing there |
+//! | convolution with stride 2 on odd sizes | backward fails | works |
+//! | softmax, layer norm (fused) | no gradient, no error | gradient |
+//! | GELU | constants rounded to six digits | exact |
+
+mod activation;
+mod attention;
+mod batch_norm;
+mod conv2d;
+mod elements;
+mod layer_norm;
+mod linear;
+mod pool2d;
+mod softmax;
+mod windows;
+
+pub use activation::{Act, Activation, elu, gelu, relu, sigmoid, silu, tanh};
+pub use attention::attention;
+pub use batch_norm::{BatchNorm, batch_norm};
+pub use candle_nn::{BatchNormConfig, Conv2dConfig, LayerNormConfig, Module, ModuleT, VarBuilder, VarMap};
+pub use conv2d::{Conv2d, conv2d, conv2d_no_bias};
+pub use layer_norm::{LayerNorm, layer_norm};
+pub use linear::{Linear, linear, linear_b, linear_no_bias};
+pub use pool2d::{AvgPool2d, Extent, GlobalAvgPool, MaxPool2d, Padded};
+pub use softmax::softmax_last_dim;
+
+use crate::scope::{Kind, report};
+use candle_core::{Result, Tensor};
+
+/// The residual add `a + b`, shown to the scope under `name`.
+///
+/// # Errors
+/// If the shapes differ.
+pub fn add(a: &Tensor, b: &Tensor, name: &str) -> Result<Tensor> {
+    report(name, Kind::Add, 0, (a + b)?)
+}

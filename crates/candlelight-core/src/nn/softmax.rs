@@ -1,0 +1,41 @@
+//! Softmax over the last axis.
+
+use super::elements::{has_kernels, lend, with_element};
+use crate::scope::{Kind, report};
+use crate::vjp::vjp_of_fresh;
+use candle_core::{D, Result, Tensor};
+use candlelight_kernels as kernels;
+
+/// Softmax over the last axis, with its gradient (candle_nn's fused one has none).
+///
+/// # Errors
+/// If candle fails.
+pub fn softmax_last_dim(x: &Tensor) -> Result<Tensor> {
+    report("", Kind::Softmax, 0, softmax(x)?)
+}
+
+/// The softmax, without a report.
+pub(super) fn softmax(x: &Tensor) -> Result<Tensor> {
+    let width = x.dim(D::Minus1)?;
+    let input = x.detach();
+    let y = match has_kernels(&input) {
+        true => with_element!(input, T => {
+            let y = lend(&input, |x: &[T]| kernels::softmax(x, width))?;
+            Tensor::from_vec(y, input.shape(), input.device())?
+        }),
+        false => candle_nn::ops::softmax(&input, D::Minus1)?,
+    };
+    vjp_of_fresh(&[x], y, move |y, g| Ok(vec![Some(gradient(y, g, width)?)]))
+}
+
+fn gradient(y: &Tensor, g: &Tensor, width: usize) -> Result<Tensor> {
+    let y = y.detach();
+    if !has_kernels(&y) {
+        let mean = (&y * g)?.sum_keepdim(D::Minus1)?;
+        return y * g.broadcast_sub(&mean)?;
+    }
+    with_element!(y, T => {
+        let run = |y: &[T], g: &[T]| kernels::softmax_gradient(y, g, width);
+        Tensor::from_vec(lend(&y, |y| lend(g, |g| run(y, g)))??, y.shape(), y.device())
+    })
+}

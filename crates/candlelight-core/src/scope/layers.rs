@@ -1,0 +1,36 @@
+//! What a model is made of, seen by running it once.
+
+use super::{Kind, Scope, within};
+use crate::error::nearest;
+use crate::{Error, Model, Result};
+use candle_core::Tensor;
+
+/// One layer as it ran.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerInfo {
+    /// Its name: the prefix of its parameters, or what a tap was given.
+    pub name: String,
+    /// What it is.
+    pub kind: Kind,
+    /// The shape of its output.
+    pub shape: Vec<usize>,
+    /// Multiply-adds of its forward pass; 0 where elementwise work is all there is.
+    pub macs: u64,
+}
+
+/// Lists the layers of a model in the order in which they run on `x`.
+///
+/// Layers of [`nn`](crate::nn) and [`tap`](crate::tap)s show themselves; operations of candle do not.
+///
+/// # Errors
+/// Whatever the model returns.
+pub fn layers(model: &dyn Model, x: &Tensor) -> Result<Vec<LayerInfo>> {
+    let (output, scope) = within(Scope::default(), || model.forward(&x.detach()));
+    output?;
+    Ok(scope.seen)
+}
+
+/// A layer that was asked for by name and never ran, as an error with the names that did.
+pub(crate) fn shown(name: &str, seen: &[LayerInfo]) -> Error {
+    Error::UnknownLayer { name: name.to_owned(), seen: nearest(name, seen.iter().map(|l| l.name.clone())) }
+}

@@ -1,0 +1,158 @@
+//! The ambient scope that layers report to, and what can be asked of it.
+//!
+//! A scope lives on one thread for the length of one closure. Every layer of [`nn`](crate::nn) and every
+//! [`tap`] shows it a name, a kind and a tensor; the scope notes the name and, where somebody watches, keeps the
+//! tensor, cuts the graph there or records the gradient that flows by. Without a scope a report costs one
+//! thread-local look.
+
+mod guard;
+mod layers;
+mod tape;
+
+pub use layers::{LayerInfo, layers};
+pub use tape::{Tape, Watched};
+
+pub(crate) use layers::shown;
+pub(crate) use tape::{Watch, watch};
+
+use candle_core::{Result, Tensor};
+use std::cell::RefCell;
+use std::fmt;
+use tape::Mark;
+
+/// What a layer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A convolution.
+    Conv,
+    /// A fully connected layer.
+    Linear,
+    /// A batch normalisation.
+    BatchNorm,
+    /// A layer normalisation.
+    LayerNorm,
+    /// An elementwise activation.
+    Activation,
+    /// A softmax outside attention.
+    Softmax,
+    /// A pool.
+    Pool,
+    /// The probabilities of an attention layer, `[N, heads, queries, keys]`.
+    AttentionWeights,
+    /// A residual add.
+    Add,
+    /// An explicit [`tap`]: a block, a stage.
+    Tap,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// How the tokens of a vision transformer lie on the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenGrid {
+    /// Tokens before the patches: class, distillation, registers.
+    pub prefix: usize,
+    /// Rows of patches.
+    pub rows: usize,
+    /// Columns of patches.
+    pub columns: usize,
+}
+
+/// Shows `x` to whoever watches `name`; hand the result on in place of `x`.
+///
+/// # Errors
+/// If candle fails to cut or join the graph.
+///
+/// # Example
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use candlelight_core::{layers, tap};
+///
+/// let model = |x: &Tensor| tap("doubled", &(x * 2.0)?)?.sum(1);
+/// let x = Tensor::zeros((1, 3), candle_core::DType::F32, &Device::Cpu)?;
+/// assert_eq!(layers(&model, &x)?[0].name, "doubled");
+/// # Ok::<(), candlelight_core::Error>(())
+/// ```
+pub fn tap(name: &str, x: &Tensor) -> Result<Tensor> {
+    report(name, Kind::Tap, 0, x.clone())
+}
+
+/// Tells the scope how the model's tokens lie on the image; a vision transformer calls it once per forward.
+pub fn token_grid(grid: TokenGrid) {
+    with_scope(|scope| scope.grid = Some(grid));
+}
+
+/// A layer's report: `macs` are the multiply-adds that made `x`. An empty name gets the kind and a number.
+pub(crate) fn report(name: &str, kind: Kind, macs: u64, x: Tensor) -> Result<Tensor> {
+    match with_scope(|scope| scope.note(name, kind, macs, &x)) {
+        Some(Some((watch, slot))) => tape::apply(watch, slot, x),
+        _ => Ok(x),
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Scope {
+    watches: Vec<(Selector, Watch)>,
+    seen: Vec<LayerInfo>,
+    marks: Vec<Mark>,
+    grid: Option<TokenGrid>,
+}
+
+/// What a watch looks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Selector {
+    Name(String),
+    Kind(Kind),
+    Every,
+}
+
+impl Selector {
+    fn matches(&self, layer: &LayerInfo) -> bool {
+        match self {
+            Self::Name(name) => *name == layer.name,
+            Self::Kind(kind) => *kind == layer.kind,
+            Self::Every => true,
+        }
+    }
+}
+
+impl Scope {
+    fn note(&mut self, name: &str, kind: Kind, macs: u64, x: &Tensor) -> Option<(Watch, tape::Slot)> {
+        let name = if name.is_empty() { self.numbered(kind) } else { name.to_owned() };
+        let layer = LayerInfo { name, kind, shape: x.dims().to_vec(), macs };
+        let watch =
+            self.watches.iter().find(|(selector, _)| selector.matches(&layer)).map(|(_, watch)| *watch);
+        let slot = watch.map(|watch| {
+            let slot = tape::Slot::default();
+            self.marks.push(Mark { layer: layer.clone(), slot: slot.clone() });
+            (watch, slot)
+        });
+        self.seen.push(layer);
+        slot
+    }
+
+    fn numbered(&self, kind: Kind) -> String {
+        let earlier = self.seen.iter().filter(|layer| layer.kind == kind).count();
+        format!("{}.{earlier}", kind.to_string().to_lowercase())
+    }
+}
+
+thread_local! {
+    static SCOPE: RefCell<Option<Scope>> = const { RefCell::new(None) };
+}
+
+fn with_scope<R>(f: impl FnOnce(&mut Scope) -> R) -> Option<R> {
+    SCOPE.with_borrow_mut(|scope| scope.as_mut().map(f))
+}
+
+/// Runs `f` under `scope` and gives back both what `f` returned and what the scope noted.
+pub(crate) fn within<R>(scope: Scope, f: impl FnOnce() -> R) -> (R, Scope) {
+    let guard = guard::Guard::enter(scope);
+    let result = f();
+    (result, guard.leave())
+}

@@ -1,0 +1,156 @@
+//! Activations and gradients at watched layers.
+
+use super::{LayerInfo, Scope, Selector, TokenGrid, shown, within};
+use crate::vjp::vjp;
+use crate::{Error, Model, Result};
+use candle_core::{Tensor, Var};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What happens to the graph at a watched layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Watch {
+    /// The output is kept; gradients are not wanted.
+    Observe,
+    /// The output is kept and the gradient that flows through it is recorded.
+    Through,
+    /// As [`Watch::Through`], and nothing below is differentiated.
+    Cut,
+}
+
+/// The activation of a mark and, after a backward pass, its gradient.
+#[derive(Clone, Default)]
+pub(super) struct Slot(Arc<Mutex<(Option<Tensor>, Option<Tensor>)>>);
+
+impl Slot {
+    fn with<R>(&self, f: impl FnOnce(&mut (Option<Tensor>, Option<Tensor>)) -> R) -> R {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A watched layer that ran.
+pub(super) struct Mark {
+    pub(super) layer: LayerInfo,
+    pub(super) slot: Slot,
+}
+
+/// Carries out a watch on the tensor that a layer reports.
+pub(super) fn apply(watch: Watch, slot: Slot, x: Tensor) -> candle_core::Result<Tensor> {
+    slot.with(|slot| slot.0 = Some(x.detach()));
+    let below = match watch {
+        Watch::Observe => return Ok(x),
+        Watch::Through if x.track_op() => x,
+        Watch::Through | Watch::Cut => Var::from_tensor(&x.detach())?.into_inner(),
+    };
+    vjp(&[&below], below.detach(), move |_, gradient| {
+        slot.with(|slot| slot.1 = Some(gradient.clone()));
+        Ok(vec![Some(gradient.clone())])
+    })
+}
+
+/// The activations of watched layers in one forward pass, and their gradients on demand.
+///
+/// # Example
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use candlelight_core::{Tape, tap};
+///
+/// let model = |x: &Tensor| tap("square", &x.sqr()?)?.sum(1);
+/// let x = Tensor::new(&[[1.0f64, 2.0]], &Device::Cpu)?;
+/// let tape = Tape::record(&model, &x, &["square"])?;
+/// assert_eq!(tape.get("square")?.activation().to_vec2::<f64>()?, [[1.0, 4.0]]);
+/// let gradients = tape.gradients(&tape.output().sum_all()?)?;
+/// assert_eq!(gradients[0].to_vec2::<f64>()?, [[1.0, 1.0]]);
+/// # Ok::<(), candlelight_core::Error>(())
+/// ```
+pub struct Tape {
+    output: Tensor,
+    watched: Vec<Watched>,
+    grid: Option<TokenGrid>,
+}
+
+/// One watched layer of a [`Tape`].
+pub struct Watched {
+    layer: LayerInfo,
+    activation: Tensor,
+    slot: Slot,
+}
+
+impl Watched {
+    /// The layer's name, kind and shape.
+    pub fn layer(&self) -> &LayerInfo {
+        &self.layer
+    }
+
+    /// Its output, detached.
+    pub fn activation(&self) -> &Tensor {
+        &self.activation
+    }
+}
+
+impl Tape {
+    /// Runs `model` on `x` and keeps the outputs of the layers named, ready to be differentiated.
+    ///
+    /// # Errors
+    /// [`Error::UnknownLayer`] if a name never ran; whatever the model returns.
+    pub fn record(model: &dyn Model, x: &Tensor, names: &[&str]) -> Result<Self> {
+        let selectors = names.iter().map(|name| Selector::Name((*name).to_owned()));
+        watch(model, x, selectors.map(|selector| (selector, Watch::Through)).collect())
+    }
+
+    /// What the model returned.
+    pub fn output(&self) -> &Tensor {
+        &self.output
+    }
+
+    /// The watched layers, in the order in which they ran.
+    pub fn watched(&self) -> &[Watched] {
+        &self.watched
+    }
+
+    /// The token grid that the model told, if it did.
+    pub fn token_grid(&self) -> Option<TokenGrid> {
+        self.grid
+    }
+
+    /// The watched layer of this name; the last, if it ran several times.
+    ///
+    /// # Errors
+    /// [`Error::UnknownLayer`] if it was not watched.
+    pub fn get(&self, name: &str) -> Result<&Watched> {
+        let layers = || self.watched.iter().map(|w| w.layer.clone()).collect::<Vec<_>>();
+        self.watched.iter().rfind(|w| w.layer.name == name).ok_or_else(|| shown(name, &layers()))
+    }
+
+    /// The gradients of `score`, a scalar made from [`output`](Self::output), at every watched layer.
+    ///
+    /// # Errors
+    /// [`Error::NoGradient`] if none arrives at a layer; [`Error::NotDifferentiable`] if an operation above it
+    /// has no backward pass.
+    pub fn gradients(&self, score: &Tensor) -> Result<Vec<Tensor>> {
+        self.watched.iter().for_each(|w| w.slot.with(|slot| slot.1 = None));
+        if score.track_op() {
+            score.backward()?;
+        }
+        let taken = |w: &Watched| w.slot.with(|slot| slot.1.take());
+        self.watched.iter().map(|w| taken(w).ok_or_else(|| Error::no_gradient(&w.layer.name))).collect()
+    }
+}
+
+/// Runs `model` on `x` under the given watches; every named one must fire.
+pub(crate) fn watch(model: &dyn Model, x: &Tensor, watches: Vec<(Selector, Watch)>) -> Result<Tape> {
+    let scope = Scope { watches: watches.clone(), ..Scope::default() };
+    let (output, scope) = within(scope, || model.forward(x));
+    let output = output?;
+    for (selector, _) in &watches {
+        if let Selector::Name(name) = selector
+            && !scope.marks.iter().any(|mark| mark.layer.name == *name)
+        {
+            return Err(shown(name, &scope.seen));
+        }
+    }
+    let watched = scope.marks.into_iter().filter_map(|Mark { layer, slot }| {
+        let activation = slot.with(|slot| slot.0.take())?;
+        Some(Watched { layer, activation, slot })
+    });
+    Ok(Tape { output, watched: watched.collect(), grid: scope.grid })
+}

@@ -1,3 +1,35 @@
 //! ResNet and ViT for candlelight, their loading, and two bundled demo models.
+//!
+//! Both are written on `candlelight_core::nn`, so every layer is a tap and every gradient is right; both
+//! train through a `VarMap` as well as they classify with weights from a file.
 
+#![forbid(unsafe_code)]
+
+mod error;
+pub mod resnet;
 pub mod scenes;
+pub mod vit;
+
+use candlelight_core::nn::VarBuilder;
+
+pub use error::{Error, Result};
+pub use resnet::{ResNet, ResNetConfig};
+pub use vit::{ViT, ViTConfig};
+
+/// Which statistics batch norms use.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Train,
+    Eval,
+}
+
+impl Mode {
+    fn is_train(self) -> bool {
+        self == Self::Train
+    }
+}
+
+/// The full name of `leaf` below the prefix of `vb`.
+fn path(vb: &VarBuilder, leaf: &str) -> String {
+    vb.pp(leaf).prefix()
+}

@@ -1,0 +1,75 @@
+//! Vision transformers: pre-norm blocks, a class token, two vocabularies.
+
+mod attention;
+mod block;
+mod config;
+mod embeddings;
+mod naming;
+
+use candle_core::{IndexOp, Result, Tensor};
+use candlelight_core::nn::{self, Module, VarBuilder};
+
+pub use config::{QkvBias, ViTConfig, Width};
+pub use naming::Naming;
+
+use block::EncoderBlock;
+use embeddings::Embeddings;
+
+/// A vision transformer (<https://arxiv.org/abs/2010.11929>).
+///
+/// Every layer and block is a tap under the name that its weights have (`vit.encoder.layer.0`,
+/// `blocks.0.norm1`), and so are the attention probabilities (`vit.encoder.layer.0.attention.attention`,
+/// `blocks.0.attn`), `[N, heads, T, T]` with queries in rows.
+#[derive(Clone, Debug)]
+pub struct ViT {
+    config: ViTConfig,
+    embeddings: Embeddings,
+    blocks: Vec<EncoderBlock>,
+    norm: nn::LayerNorm,
+    head: nn::Linear,
+}
+
+impl ViT {
+    /// A transformer whose weights come from `vb`: a file, or a `VarMap` to train them.
+    ///
+    /// # Errors
+    ///
+    /// A weight is missing or has another shape.
+    pub fn new(config: ViTConfig, vb: VarBuilder) -> Result<Self> {
+        let names = config.naming.names();
+        let blocks = vb.pp(names.blocks);
+        Ok(Self {
+            embeddings: Embeddings::new(&config, &names, &vb)?,
+            blocks: (0..config.layers)
+                .map(|i| EncoderBlock::new(&config, blocks.pp(i)))
+                .collect::<Result<_>>()?,
+            norm: nn::layer_norm(config.hidden_size, config.norm_eps, vb.pp(names.norm))?,
+            head: nn::linear(config.hidden_size, config.classes, vb.pp(names.head))?,
+            config,
+        })
+    }
+
+    /// What the transformer is made of.
+    pub fn config(&self) -> &ViTConfig {
+        &self.config
+    }
+
+    /// Whether images of `(height, width)` pixels fit.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ImageSize`](crate::Error::ImageSize): positions are learned for one size, and not interpolated.
+    pub fn check_size(&self, size: (usize, usize)) -> crate::Result<()> {
+        self.embeddings.check(size)
+    }
+}
+
+impl Module for ViT {
+    /// Logits `[N, classes]` of images `[N, C, H, W]` of the configured size.
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let x = self.embeddings.forward(x)?;
+        let x = self.blocks.iter().try_fold(x, |x, block| block.forward(&x))?;
+        let class_token = self.norm.forward(&x)?.i((.., 0))?;
+        self.head.forward(&class_token.contiguous()?)
+    }
+}

@@ -131,8 +131,19 @@ impl Heatmap {
         let sized = field.resize(picture.height() as usize, picture.width() as usize);
         Ok(RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
             let value = sized.values[(y * picture.width() + x) as usize];
-            mix(muted(picture.get_pixel(x, y)), scale.color(value), opacity.at(scale.strength(value)))
+            opacity.cover(muted(picture.get_pixel(x, y)), scale, value)
         }))
+    }
+
+    /// The scale from its least to its largest value, in the colours that the picture shows: over a middle grey.
+    pub(crate) fn bar(&self, scale: &Scale, width: u32, height: u32) -> Result<RgbImage> {
+        const GROUND: Rgb<u8> = Rgb([176; 3]);
+        let opacity = self.opacity.checked()?;
+        let color = |x: u32, _| {
+            let share = f64::from(x) / f64::from(width.max(2) - 1);
+            opacity.cover(GROUND, scale, scale.lo * (1.0 - share) + scale.hi * share)
+        };
+        Ok(RgbImage::from_fn(width, height, color))
     }
 }
 
@@ -149,11 +160,13 @@ impl Opacity {
         })
     }
 
-    fn at(self, strength: f64) -> f64 {
-        match self {
-            Self::ByValue(most) => most * strength,
+    /// The value's colour over a pixel.
+    fn cover(self, below: Rgb<u8>, scale: &Scale, value: f64) -> Rgb<u8> {
+        let share = match self {
+            Self::ByValue(most) => most * scale.strength(value),
             Self::Fixed(share) => share,
-        }
+        };
+        mix(below, scale.color(value), share)
     }
 }
 

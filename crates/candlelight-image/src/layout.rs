@@ -2,7 +2,6 @@
 
 use image::{Rgb, RgbImage, imageops};
 
-use crate::panel::bar_color;
 use crate::scale::{Scale, number};
 use crate::text::{CAPTION, HEADING, LABEL, Style, TITLE};
 
@@ -10,9 +9,14 @@ use crate::text::{CAPTION, HEADING, LABEL, Style, TITLE};
 pub(crate) struct Cell {
     pub(crate) title: String,
     pub(crate) picture: RgbImage,
-    /// The colour bar's scale.
-    pub(crate) bar: Option<Scale>,
+    pub(crate) bar: Option<Bar>,
     pub(crate) lines: Vec<String>,
+}
+
+/// A colour bar, [`cell_width`] x [`BAR`] pixels.
+pub(crate) struct Bar {
+    pub(crate) colors: RgbImage,
+    pub(crate) scale: Scale,
 }
 
 const PAPER: Rgb<u8> = Rgb([252, 252, 250]);
@@ -21,14 +25,20 @@ const MARGIN: u32 = 24;
 const GUTTER: u32 = 28;
 /// Between a picture and what stands above or under it.
 const GAP: u32 = 8;
-const BAR: u32 = 10;
+/// Height of a colour bar.
+pub(crate) const BAR: u32 = 10;
 /// The least width of a cell, so that captions have room under a narrow picture.
 const NARROWEST: u32 = 224;
+
+/// The width of a cell that shows `picture`.
+pub(crate) fn cell_width(picture: &RgbImage) -> u32 {
+    picture.width().max(NARROWEST)
+}
 
 /// Draws cells in rows of at most `columns`.
 pub(crate) fn sheet(heading: &str, cells: &[Cell], columns: usize) -> RgbImage {
     let across = columns.min(cells.len()) as u32;
-    let cell = cells.iter().map(|c| c.picture.width()).max().unwrap_or(0).max(NARROWEST);
+    let cell = cells.iter().map(|c| cell_width(&c.picture)).max().unwrap_or(NARROWEST);
     let rows: Vec<&[Cell]> = cells.chunks(columns).collect();
     let heights: Vec<u32> = rows.iter().map(|row| row_height(row, cell)).collect();
     let width = 2 * MARGIN + across * cell + (across - 1) * GUTTER;
@@ -83,7 +93,7 @@ impl Cell {
 
     fn draw(&self, canvas: &mut RgbImage, x: u32, picture: u32, under: u32, width: u32) {
         framed(canvas, x, picture, &self.picture);
-        let bar = self.bar.as_ref().map_or(under, |scale| draw_bar(canvas, x, under + GAP, width, scale));
+        let bar = self.bar.as_ref().map_or(under, |bar| bar.draw(canvas, x, under + GAP));
         lines(canvas, CAPTION, x, bar + GAP, &self.wrapped(width));
     }
 }
@@ -101,29 +111,31 @@ fn framed(canvas: &mut RgbImage, x: u32, y: u32, picture: &RgbImage) {
     imageops::replace(canvas, picture, x.into(), y.into());
 }
 
-/// The colour bar with its numbers; gives the y under both.
-fn draw_bar(canvas: &mut RgbImage, x: u32, y: u32, width: u32, scale: &Scale) -> u32 {
-    let bar = RgbImage::from_fn(width, BAR, |at, _| bar_color(scale, at, width));
-    framed(canvas, x, y, &bar);
-    let below = y + BAR + GAP / 2;
-    for (share, text) in labels(scale) {
-        let space = width.saturating_sub(LABEL.width(&text));
-        let center = (f64::from(width) * share) as u32;
-        let left = center.saturating_sub(LABEL.width(&text) / 2).min(space);
-        LABEL.write(canvas, x + left, below, &text);
+impl Bar {
+    /// Draws the colours with their numbers; gives the y under both.
+    fn draw(&self, canvas: &mut RgbImage, x: u32, y: u32) -> u32 {
+        framed(canvas, x, y, &self.colors);
+        let below = y + BAR + GAP / 2;
+        for (at, text) in self.labels() {
+            LABEL.write(canvas, x + at, below, &text);
+        }
+        below + LABEL.line()
     }
-    below + LABEL.line()
-}
 
-/// Places along the bar and their numbers: both ends, and zero where it stands clear of them.
-fn labels(scale: &Scale) -> Vec<(f64, String)> {
-    if scale.lo == scale.hi {
-        return vec![(0.5, number(scale.lo))];
+    /// The numbers and where they start: both ends, and zero where it stands clear of them.
+    fn labels(&self) -> Vec<(u32, String)> {
+        let (width, Scale { lo, hi, .. }) = (self.colors.width(), &self.scale);
+        let [low, high, zero] = [*lo, *hi, 0.0].map(number);
+        if lo == hi {
+            return vec![((width - LABEL.width(&low)) / 2, low)];
+        }
+        let last = width.saturating_sub(LABEL.width(&high));
+        let middle = (f64::from(width) * (0.0 - lo) / (hi - lo)) as u32;
+        let clear = middle > LABEL.width(&low) + 2 * GAP && middle + 2 * GAP < last;
+        let mut labels = vec![(0, low), (last, high)];
+        if clear {
+            labels.push((middle - LABEL.width(&zero) / 2, zero));
+        }
+        labels
     }
-    let zero = (0.0 - scale.lo) / (scale.hi - scale.lo);
-    let mut labels = vec![(0.0, number(scale.lo)), (1.0, number(scale.hi))];
-    if (0.25..=0.75).contains(&zero) {
-        labels.push((zero, number(0.0)));
-    }
-    labels
 }

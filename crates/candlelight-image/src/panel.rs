@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
-use image::{Rgb, RgbImage};
+use image::RgbImage;
 
 use crate::error::{Error, Result};
 use crate::heatmap::{Backdrop, Heatmap, save};
-use crate::layout::{self, Cell};
+use crate::layout::{self, Bar, Cell};
 use crate::mask::Mask;
 use crate::resample::{Filter, resize};
-use crate::scale::Scale;
 
 /// One method's map with a title above and notes underneath.
 #[derive(Clone, Debug)]
@@ -170,8 +169,9 @@ impl SideBySide {
     fn mapped(&self, panel: &Panel, shown: &RgbImage) -> Result<Cell> {
         let (field, scale) = panel.heatmap.read()?;
         let picture = self.outlined(panel.heatmap.paint(&field, &scale, shown)?);
+        let colors = panel.heatmap.bar(&scale, layout::cell_width(shown), layout::BAR)?;
         let lines = [panel.heatmap.lines(&field, &scale), panel.notes.clone()].concat();
-        Ok(Cell { title: panel.title.clone(), picture, bar: Some(scale), lines })
+        Ok(Cell { title: panel.title.clone(), picture, bar: Some(Bar { colors, scale }), lines })
     }
 
     fn outlined(&self, mut picture: RgbImage) -> RgbImage {
@@ -189,10 +189,4 @@ fn displayed(picture: &RgbImage, side: u32) -> RgbImage {
     }
     let scaled = |length: u32| ((u64::from(length) * u64::from(side)) / u64::from(longest)).max(1) as u32;
     resize(picture, scaled(picture.width()), scaled(picture.height()), Filter::Bicubic)
-}
-
-/// The colours of a scale from its least to its largest value, as a bar of that many pixels.
-pub(crate) fn bar_color(scale: &Scale, x: u32, width: u32) -> Rgb<u8> {
-    let share = f64::from(x) / f64::from(width.max(2) - 1);
-    scale.color(scale.lo * (1.0 - share) + scale.hi * share)
 }

@@ -12,8 +12,9 @@ const CONVNEXT_WARP: u32 = 384;
 /// The largest side that a configuration may ask for, in pixels.
 const LARGEST_SIDE: u64 = 8_000;
 const HALF: [f32; 3] = [0.5; 3];
+// CLIP's statistics, written as the nearest `f32`.
 const CLIP_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-const CLIP_STD: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+const CLIP_STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
 /// The file as it is written; every key may be missing or null.
 #[derive(Deserialize)]

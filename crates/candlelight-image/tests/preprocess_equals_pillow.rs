@@ -1,5 +1,7 @@
 //! Preprocessing against Pillow and the Hugging Face processors; `make_processor_cases.py` made the numbers.
 
+#![allow(clippy::unwrap_used)] // helpers of tests, which clippy.toml cannot tell from other functions
+
 use candle_core::Device;
 use candlelight_image::{Filter, Preprocess, RgbImage, resize};
 use serde_json::Value;

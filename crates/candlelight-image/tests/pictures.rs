@@ -104,7 +104,7 @@ fn an_overlay_is_saved_with_its_caption() {
 
 #[test]
 fn a_missing_folder_and_an_unknown_extension_are_errors_that_name_the_file() {
-    let drawn = Heatmap::new(&map(8, 0.0, 0.0)).over(&RgbImage::new(8, 8));
+    let drawn = Heatmap::new(&map(8, 0.0, 0.0)).over(RgbImage::new(8, 8));
     let missing = drawn.save("no/such/folder/x.png").unwrap_err();
     assert!(missing.to_string().contains("no/such/folder/x.png") && matches!(missing.root(), Error::Io(_)));
     assert!(matches!(drawn.save("x.unknown").unwrap_err().root(), Error::Unsupported { .. }));
@@ -121,7 +121,7 @@ fn where_the_map_is_zero_only_the_faded_picture_is_seen() {
 #[test]
 fn red_is_above_zero_and_blue_below() {
     let map = tensor(vec![-1.0, 1.0], &[1, 1, 1, 2]);
-    let drawn = Heatmap::new(&map).over(&RgbImage::new(2, 1)).to_image().unwrap();
+    let drawn = Heatmap::new(&map).over(RgbImage::new(2, 1)).to_image().unwrap();
     let [below, above] = [drawn.get_pixel(0, 0), drawn.get_pixel(1, 0)];
     assert!(below[2] > below[0] && above[0] > above[2], "{below:?} {above:?}");
 }
@@ -143,7 +143,7 @@ fn nan_infinity_and_wrong_shapes_are_refused_with_the_place() {
 #[test]
 fn masks_of_another_size_are_refused() {
     let (_, mask) = scene(32);
-    let sheet = SideBySide::of(&RgbImage::new(64, 64)).outline(mask);
+    let sheet = SideBySide::of(RgbImage::new(64, 64)).outline(mask);
     assert!(matches!(sheet.to_image(), Err(Error::Shape { what: "the mask", .. })));
     assert!(matches!(Mask::new(vec![true; 3], 2, 2), Err(Error::Shape { .. })));
 }
@@ -187,7 +187,7 @@ proptest! {
         width in 1u32..40, height in 1u32..40,
     ) {
         let map = Heatmap::new(&tensor(values, &[2, 3]));
-        let drawn = SideBySide::of(&RgbImage::new(width, height)).side(64).panel(("any", map));
+        let drawn = SideBySide::of(RgbImage::new(width, height)).side(64).panel(("any", map));
         prop_assert!(drawn.to_image().is_ok());
     }
 }

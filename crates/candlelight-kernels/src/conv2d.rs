@@ -1,5 +1,6 @@
 use crate::{Element, Matrix, Threads, Window, gemm};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// The geometry of a two-dimensional convolution (cross-correlation, as in PyTorch).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,9 +188,11 @@ fn unfold<'a, T: Element>(conv: &Conv2d, sizes: &Sizes, x: &'a [T], columns: &'a
     for (tap, row) in columns.chunks_exact_mut(places).enumerate() {
         let (plane, ky, kx) = split_tap(conv, tap);
         let plane = &x[plane * conv.input.0 * conv.input.1..][..conv.input.0 * conv.input.1];
+        let Some((inside, first)) = reach(conv, sizes, kx) else { continue };
         for (oy, line) in row.chunks_exact_mut(sizes.places.1).enumerate() {
             if let Some(y) = conv.window.row(oy, ky, conv.input.0) {
-                copy_line(conv, kx, &plane[y * conv.input.1..][..conv.input.1], line);
+                let input = &plane[y * conv.input.1..][first..conv.input.1];
+                copy_line(conv.window.stride.1, input, &mut line[inside.clone()]);
             }
         }
     }
@@ -202,9 +205,11 @@ fn fold<T: Element>(conv: &Conv2d, sizes: &Sizes, columns: &[T], out: &mut [T]) 
     for (tap, row) in columns.chunks_exact(places).enumerate() {
         let (plane, ky, kx) = split_tap(conv, tap);
         let plane = &mut out[plane * conv.input.0 * conv.input.1..][..conv.input.0 * conv.input.1];
+        let Some((inside, first)) = reach(conv, sizes, kx) else { continue };
         for (oy, line) in row.chunks_exact(sizes.places.1).enumerate() {
             if let Some(y) = conv.window.row(oy, ky, conv.input.0) {
-                add_line(conv, kx, line, &mut plane[y * conv.input.1..][..conv.input.1]);
+                let output = &mut plane[y * conv.input.1..][first..conv.input.1];
+                add_line(conv.window.stride.1, &line[inside.clone()], output);
             }
         }
     }
@@ -215,21 +220,25 @@ fn split_tap(conv: &Conv2d, tap: usize) -> (usize, usize, usize) {
     (tap / (kh * kw), tap / kw % kh, tap % kw)
 }
 
-fn copy_line<T: Copy>(conv: &Conv2d, kx: usize, input: &[T], line: &mut [T]) {
-    let inside = conv.window.columns_inside(kx, input.len(), line.len());
-    let Some(first) = conv.window.column(inside.start, kx, input.len()) else { return };
-    let line = &mut line[inside];
-    match conv.window.stride.1 {
-        1 => line.copy_from_slice(&input[first..][..line.len()]),
-        stride => line.iter_mut().zip(input[first..].iter().step_by(stride)).for_each(|(l, &v)| *l = v),
+/// The places at which window column `kx` lies inside the input, and the input column under the first of them.
+fn reach(conv: &Conv2d, sizes: &Sizes, kx: usize) -> Option<(Range<usize>, usize)> {
+    let inside = conv.window.columns_inside(kx, conv.input.1, sizes.places.1);
+    let first = conv.window.column(inside.start, kx, conv.input.1)?;
+    Some((inside, first))
+}
+
+fn copy_line<T: Copy>(stride: usize, input: &[T], line: &mut [T]) {
+    match stride {
+        1 => line.copy_from_slice(&input[..line.len()]),
+        _ => line.iter_mut().zip(input.iter().step_by(stride)).for_each(|(l, &v)| *l = v),
     }
 }
 
-fn add_line<T: Element>(conv: &Conv2d, kx: usize, line: &[T], output: &mut [T]) {
-    let inside = conv.window.columns_inside(kx, output.len(), line.len());
-    let Some(first) = conv.window.column(inside.start, kx, output.len()) else { return };
-    let targets = output[first..].iter_mut().step_by(conv.window.stride.1);
-    targets.zip(&line[inside]).for_each(|(o, &v)| *o += v);
+fn add_line<T: Element>(stride: usize, line: &[T], output: &mut [T]) {
+    match stride {
+        1 => output.iter_mut().zip(line).for_each(|(o, &v)| *o += v),
+        _ => output.iter_mut().step_by(stride).zip(line).for_each(|(o, &v)| *o += v),
+    }
 }
 
 #[cfg(test)]

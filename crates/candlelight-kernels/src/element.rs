@@ -48,18 +48,23 @@ impl Element for f32 {
     const ONE: Self = 1.0;
     const NEG_INFINITY: Self = f32::NEG_INFINITY;
 
+    #[inline]
     fn from_f64(value: f64) -> Self {
         value as f32
     }
+    #[inline]
     fn exp(self) -> Self {
-        f32::exp(self)
+        crate::exp::exp_f32(self)
     }
+    #[inline]
     fn sqrt(self) -> Self {
         f32::sqrt(self)
     }
+    #[inline]
     fn tanh(self) -> Self {
         f32::tanh(self)
     }
+    #[inline]
     fn erf(self) -> Self {
         crate::erf::erf_f32(self)
     }
@@ -70,18 +75,23 @@ impl Element for f64 {
     const ONE: Self = 1.0;
     const NEG_INFINITY: Self = f64::NEG_INFINITY;
 
+    #[inline]
     fn from_f64(value: f64) -> Self {
         value
     }
+    #[inline]
     fn exp(self) -> Self {
         f64::exp(self)
     }
+    #[inline]
     fn sqrt(self) -> Self {
         f64::sqrt(self)
     }
+    #[inline]
     fn tanh(self) -> Self {
         f64::tanh(self)
     }
+    #[inline]
     fn erf(self) -> Self {
         libm::erf(self)
     }

@@ -56,23 +56,6 @@ pub fn standardize_gradient<T: Element>(x: &[T], gradient: &[T], width: usize, e
     })
 }
 
-/// `x * scale + shift` with one pair per plane, planes being `area` elements long and cycling through the pairs.
-///
-/// # Panics
-/// If `x` does not hold whole cycles of planes.
-pub fn plane_affine<T: Element>(x: &[T], area: usize, scale: &[T], shift: &[T]) -> Vec<T> {
-    assert_eq!(scale.len(), shift.len(), "a shift for each scale");
-    assert_eq!(x.len() % (area * scale.len()).max(1), 0, "whole cycles of planes");
-    let mut out = vec![T::ZERO; x.len()];
-    if area > 0 {
-        out.par_chunks_mut(area).zip(x.par_chunks(area)).enumerate().for_each(|(plane, (out, x))| {
-            let (scale, shift) = (scale[plane % scale.len()], shift[plane % shift.len()]);
-            out.iter_mut().zip(x).for_each(|(o, &v)| *o = v * scale + shift);
-        });
-    }
-    out
-}
-
 fn moments<T: Element>(row: &[T], eps: f64) -> (T, T) {
     let n = T::from_f64(row.len() as f64);
     let mean = row.iter().copied().sum::<T>() / n;
@@ -144,16 +127,6 @@ mod tests {
             for row in standardize(&wave(rows * width, 0.7), width, 0.0).chunks(width) {
                 prop_assert!(row.iter().sum::<f64>().abs() < 1e-9);
                 prop_assert!((row.iter().map(|v| v * v).sum::<f64>() / width as f64 - 1.0).abs() < 1e-9);
-            }
-        }
-
-        #[test]
-        fn plane_affine_equals_its_definition(batch in 0usize..4, channels in 1usize..4, area in 1usize..7) {
-            let x = wave(batch * channels * area, 0.9);
-            let (scale, shift) = (wave(channels, 1.1), wave(channels, 0.4));
-            for (i, y) in plane_affine(&x, area, &scale, &shift).into_iter().enumerate() {
-                let channel = i / area % channels;
-                prop_assert_eq!(y, x[i] * scale[channel] + shift[channel]);
             }
         }
     }

@@ -118,6 +118,11 @@ impl ResNetConfig {
         }
     }
 
+    /// The name of the last stage, as a tap.
+    pub fn last_stage(&self) -> String {
+        self.naming.stage(self.stages.len().saturating_sub(1))
+    }
+
     /// Channels that come out of the last stage: the input of the head.
     pub fn features(&self) -> usize {
         self.stages.last().map_or(self.stem_channels, |s| s.channels)

@@ -56,7 +56,7 @@ impl ViTConfig {
             hidden_size: width.hidden_size,
             layers: width.layers,
             heads: width.heads,
-            intermediate_size: 4 * width.hidden_size,
+            intermediate_size: width.hidden_size.saturating_mul(4),
             norm_eps: 1e-6,
             qkv_bias: QkvBias::Present,
             activation: Activation::Gelu,
@@ -64,12 +64,12 @@ impl ViTConfig {
         }
     }
 
-    /// The bundled demo model for scenes of 64x64: 64 patches, six blocks of four heads.
+    /// The bundled demo model for scenes of 64x64: 64 patches, four blocks of four heads.
     pub fn scenes() -> Self {
-        let width = Width { hidden_size: 96, layers: 6, heads: 4 };
+        let width = Width { hidden_size: 112, layers: 4, heads: 4 };
         Self {
             naming: Naming::HuggingFace,
-            intermediate_size: 192,
+            intermediate_size: 224,
             norm_eps: 1e-12,
             ..Self::timm((64, 64), 8, width, 10)
         }
@@ -79,6 +79,12 @@ impl ViTConfig {
     pub fn grid(&self) -> (usize, usize) {
         let (height, width) = self.image_size;
         (height / self.patch_size, width / self.patch_size)
+    }
+
+    /// The name of the first norm of the last block, as a tap.
+    pub fn last_norm(&self) -> String {
+        let last = self.layers.saturating_sub(1);
+        format!("{}.{last}.{}", self.naming.names().blocks, self.naming.block().norm1)
     }
 
     /// Patches and the class token.

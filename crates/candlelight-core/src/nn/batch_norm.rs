@@ -1,11 +1,11 @@
 //! Batch normalisation.
 
-use super::elements::{has_kernels, lend, with_element};
+use super::elements::{Number, has_kernels, lend, with_element};
 use super::{BatchNormConfig, ModuleT, VarBuilder};
 use crate::scope::{Kind, report};
-use crate::vjp::vjp_of_fresh;
-use candle_core::{Result, Tensor};
-use candlelight_kernels as kernels;
+use crate::vjp::{Gradients, vjp_of_fresh};
+use candle_core::{Result, Tensor, Var};
+use candlelight_kernels::{self as kernels, Element};
 
 /// y = (x − mean) / √(variance + eps) · weight + bias per channel
 /// ([Ioffe & Szegedy 2015](https://arxiv.org/abs/1502.03167)): with the running statistics, or in training with
@@ -41,11 +41,90 @@ impl BatchNorm {
         let y = plane_affine(&x.detach(), &scale, &shift)?;
         vjp_of_fresh(&[x], y, move |_, g| Ok(vec![Some(plane_affine(g, &scale, &scale.zeros_like()?)?)]))
     }
+
+    /// Normalises with the batch's own statistics and moves the running ones towards them.
+    fn forward_batch(&self, x: &Tensor) -> Result<Tensor> {
+        let Some((weight, bias)) = self.inner.weight_and_bias() else { return self.inner.forward_train(x) };
+        let (input, scale) = (x.detach(), weight.detach());
+        with_element!(x, T => {
+            let batch = Batch::<T>::of(&input, self.inner.eps())?;
+            self.move_running_statistics(&batch)?;
+            let y = batch.normalise(&input, &scale.to_vec1()?, &bias.detach().to_vec1()?)?;
+            vjp_of_fresh(&[x, weight, bias], y, move |_, g| batch.pull_back(&input, g, &scale.to_vec1()?))
+        })
+    }
+
+    fn move_running_statistics<T: Number>(&self, batch: &Batch<T>) -> Result<()> {
+        let unbiased = batch.count / (batch.count - 1.0).max(1.0);
+        let moves = [
+            (self.inner.running_mean(), &batch.mean, 1.0),
+            (self.inner.running_var(), &batch.variance, unbiased),
+        ];
+        for (running, now, factor) in moves {
+            let now = Tensor::new(&now[..], running.device())?;
+            let momentum = self.inner.momentum();
+            let moved = ((running.detach() * (1.0 - momentum))? + (now * (momentum * factor))?)?;
+            Var::from_tensor(running)?.set(&moved)?;
+        }
+        Ok(())
+    }
+}
+
+/// The statistics of one batch.
+struct Batch<T> {
+    mean: Vec<T>,
+    variance: Vec<T>,
+    inverse: Vec<T>,
+    area: usize,
+    /// Elements per channel.
+    count: f64,
+}
+
+impl<T: Number> Batch<T> {
+    fn of(x: &Tensor, eps: f64) -> Result<Self> {
+        let (channels, area) = (x.dim(1)?, x.dims()[2..].iter().product());
+        let count = (x.dim(0)? * area) as f64;
+        let share = |sums: Vec<T>| {
+            sums.into_iter().map(|sum| sum / <T as Element>::from_f64(count)).collect::<Vec<T>>()
+        };
+        let mean = share(lend(x, |x: &[T]| kernels::channel_sums(x, area, channels, |_, v| v))?);
+        let square = |c: usize, v: T| (v - mean[c]) * (v - mean[c]);
+        let variance = share(lend(x, |x: &[T]| kernels::channel_sums(x, area, channels, square))?);
+        let inverse =
+            variance.iter().map(|&v| T::ONE / Element::sqrt(v + <T as Element>::from_f64(eps))).collect();
+        Ok(Self { mean, variance, inverse, area, count })
+    }
+
+    fn normalise(&self, x: &Tensor, weight: &[T], bias: &[T]) -> Result<Tensor> {
+        let scale: Vec<T> = weight.iter().zip(&self.inverse).map(|(&w, &i)| w * i).collect();
+        let shift: Vec<T> = (0..scale.len()).map(|c| bias[c] - self.mean[c] * scale[c]).collect();
+        let y = lend(x, |x: &[T]| kernels::plane_affine(x, self.area, &scale, &shift))?;
+        Tensor::from_vec(y, x.shape(), x.device())
+    }
+
+    /// With x̂ = (x − mean)·inverse: dw = Σ g·x̂, db = Σ g, dx = w·inverse·(g − db/n − x̂·dw/n).
+    fn pull_back(&self, x: &Tensor, g: &Tensor, weight: &[T]) -> Result<Gradients> {
+        let (channels, n) = (weight.len(), <T as Element>::from_f64(self.count));
+        let db = lend(g, |g: &[T]| kernels::channel_sums(g, self.area, channels, |_, v| v))?;
+        let dot =
+            lend(g, |g: &[T]| lend(x, |x: &[T]| kernels::channel_products(g, x, self.area, channels)))??;
+        let dw: Vec<T> = (0..channels).map(|c| (dot[c] - self.mean[c] * db[c]) * self.inverse[c]).collect();
+        let factors: Vec<(T, T, T)> = (0..channels)
+            .map(|c| {
+                let (scale, slope) = (weight[c] * self.inverse[c], self.inverse[c] * dw[c] / n);
+                (scale, -(scale * slope), scale * (self.mean[c] * slope - db[c] / n))
+            })
+            .collect();
+        let run = |g: &[T], x: &[T]| kernels::plane_combine(g, x, self.area, &factors);
+        let dx = Tensor::from_vec(lend(g, |g| lend(x, |x| run(g, x)))??, x.shape(), x.device())?;
+        Ok(vec![Some(dx), Some(Tensor::new(dw, x.device())?), Some(Tensor::new(db, x.device())?)])
+    }
 }
 
 impl ModuleT for BatchNorm {
     fn forward_t(&self, x: &Tensor, train: bool) -> Result<Tensor> {
         let y = match (train, self.is_trained()) {
+            (true, _) if has_kernels(x) => self.forward_batch(x)?,
             (true, _) => self.inner.forward_train(x)?,
             (false, true) => self.inner.forward_t(x, false)?,
             (false, false) => self.forward_frozen(x)?,
@@ -77,4 +156,46 @@ fn plane_affine(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
 pub fn batch_norm<C: Into<BatchNormConfig>>(channels: usize, config: C, vb: VarBuilder) -> Result<BatchNorm> {
     let name = vb.prefix();
     Ok(BatchNorm { inner: candle_nn::batch_norm(channels, config, vb)?, name })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{DType, Device};
+    use candle_nn::VarMap;
+
+    /// Rounding of sums over a few dozen elements in double precision.
+    const TOLERANCE: f64 = 1e-10;
+
+    fn largest_difference(a: &Tensor, b: &Tensor) -> Result<f64> {
+        (a - b)?.abs()?.max_all()?.to_scalar()
+    }
+
+    #[test]
+    fn training_gives_what_candle_nn_gives_and_moves_the_same_statistics() -> Result<()> {
+        let values: Vec<f64> =
+            (0..3 * 2 * 4 * 5).map(|i| (f64::from(i) * 0.7).sin() + f64::from(i % 7)).collect();
+        let x = Var::from_tensor(&Tensor::from_vec(values, (3, 2, 4, 5), &Device::Cpu)?)?;
+        let map = VarMap::new();
+        let vb = VarBuilder::from_varmap(&map, DType::F64, &Device::Cpu);
+        let (ours, theirs) = (batch_norm(2, 1e-5, vb.pp("a"))?, batch_norm(2, 1e-5, vb.pp("b"))?);
+        let y = [ours.forward_t(&x, true)?, theirs.inner.forward_train(&x)?];
+        assert!(largest_difference(&y[0], &y[1])? < TOLERANCE);
+        let weights = x.as_tensor().sqr()?.detach();
+        let gradients =
+            [(&y[0] * &weights)?.sum_all()?.backward()?, (&y[1] * &weights)?.sum_all()?.backward()?];
+        assert!(
+            largest_difference(gradients[0].get(&x).unwrap(), gradients[1].get(&x).unwrap())? < TOLERANCE
+        );
+        let parameters =
+            |norm: &BatchNorm| norm.inner.weight_and_bias().map(|(w, b)| [w.clone(), b.clone()]).unwrap();
+        for (a, b) in parameters(&ours).iter().zip(&parameters(&theirs)) {
+            assert!(
+                largest_difference(gradients[0].get(a).unwrap(), gradients[1].get(b).unwrap())? < TOLERANCE
+            );
+        }
+        assert!(largest_difference(ours.inner.running_mean(), theirs.inner.running_mean())? < TOLERANCE);
+        assert!(largest_difference(ours.inner.running_var(), theirs.inner.running_var())? < TOLERANCE);
+        Ok(())
+    }
 }

@@ -1,6 +1,6 @@
 //! Two-dimensional convolution.
 
-use super::elements::{has_kernels, lend, with_element};
+use super::elements::{Number, has_kernels, lend, with_element};
 use super::{Conv2dConfig, Module, VarBuilder};
 use crate::scope::{Kind, report};
 use crate::vjp::{Gradients, vjp_of_fresh};
@@ -194,10 +194,6 @@ impl Geometry {
         Tensor::cat(&parts, 0)
     }
 }
-
-/// The element types of kernels as candle knows them.
-trait Number: kernels::Element + candle_core::WithDType {}
-impl<T: kernels::Element + candle_core::WithDType> Number for T {}
 
 /// A convolution with bias, its parameters from `vb`: `weight` and `bias`.
 ///

@@ -3,6 +3,10 @@
 use candle_core::{DType, Result, Storage, Tensor, WithDType};
 use candlelight_kernels::Element;
 
+/// The element types of kernels as candle knows them.
+pub(super) trait Number: Element + WithDType + Default {}
+impl<T: Element + WithDType + Default> Number for T {}
+
 /// Whether the CPU kernels can compute on this tensor; elsewhere candle's own operations do.
 pub(super) fn has_kernels(x: &Tensor) -> bool {
     x.device().is_cpu() && matches!(x.dtype(), DType::F32 | DType::F64)
@@ -26,7 +30,7 @@ macro_rules! with_element {
 pub(super) use with_element;
 
 /// Lends the elements of a CPU tensor to `f`, in row-major order.
-pub(super) fn lend<T: WithDType + Element, R>(x: &Tensor, f: impl FnOnce(&[T]) -> R) -> Result<R> {
+pub(super) fn lend<T: Number, R>(x: &Tensor, f: impl FnOnce(&[T]) -> R) -> Result<R> {
     let x = x.contiguous()?;
     let (storage, layout) = x.storage_and_layout();
     let Storage::Cpu(storage) = &*storage else { candle_core::bail!("a CPU kernel needs a CPU tensor") };
@@ -35,17 +39,13 @@ pub(super) fn lend<T: WithDType + Element, R>(x: &Tensor, f: impl FnOnce(&[T]) -
 }
 
 /// Applies `f` to every element.
-pub(super) fn map<T: WithDType + Element + Default>(x: &Tensor, f: impl Fn(T) -> T + Sync) -> Result<Tensor> {
+pub(super) fn map<T: Number>(x: &Tensor, f: impl Fn(T) -> T + Sync) -> Result<Tensor> {
     let y = lend(x, |x: &[T]| candlelight_kernels::map(x, f))?;
     Tensor::from_vec(y, x.shape(), x.device())
 }
 
 /// Applies `f` to every pair of elements.
-pub(super) fn zip_map<T: WithDType + Element + Default>(
-    a: &Tensor,
-    b: &Tensor,
-    f: impl Fn(T, T) -> T + Sync,
-) -> Result<Tensor> {
+pub(super) fn zip_map<T: Number>(a: &Tensor, b: &Tensor, f: impl Fn(T, T) -> T + Sync) -> Result<Tensor> {
     let y = lend(a, |a: &[T]| lend(b, |b: &[T]| candlelight_kernels::zip_map(a, b, f)))??;
     Tensor::from_vec(y, a.shape(), a.device())
 }

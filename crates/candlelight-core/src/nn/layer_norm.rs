@@ -1,6 +1,7 @@
 //! Layer normalisation.
 
 use super::elements::{has_kernels, lend, with_element};
+use super::linear::sum_rows;
 use super::{LayerNormConfig, Module, VarBuilder};
 use crate::scope::{Kind, report};
 use crate::vjp::{Gradients, vjp_of_fresh};
@@ -44,8 +45,7 @@ impl LayerNorm {
             if !trained {
                 return Ok(vec![Some(dx)]);
             }
-            let over_rows = |t: Tensor| t.reshape(((), t.dim(D::Minus1)?))?.sum(0);
-            Ok(vec![Some(dx), Some(over_rows((g * standard)?)?), Some(over_rows(g.clone())?)])
+            Ok(vec![Some(dx), Some(sum_rows(&(g * standard)?)?), Some(sum_rows(g)?)])
         }
     }
 }

@@ -55,7 +55,7 @@ impl Module for Linear {
             let g = flat(g)?;
             let dx = tracked[0].then(|| g.matmul(&weight)?.reshape(input.shape())).transpose()?;
             let dw = tracked[1].then(|| g.t()?.matmul(&flat(&input)?)).transpose()?;
-            let db = tracked[2].then(|| g.sum(0)).transpose()?;
+            let db = tracked[2].then(|| sum_rows(&g)).transpose()?;
             Ok(vec![dx, dw, db])
         };
         let y = y.reshape(shape)?;
@@ -70,6 +70,12 @@ impl Module for Linear {
 /// All leading axes as one.
 fn flat(x: &Tensor) -> Result<Tensor> {
     x.reshape(((), x.dim(D::Minus1)?))
+}
+
+/// The sum over all leading axes, as a product with ones: candle's own sum over a leading axis walks it by strides.
+pub(super) fn sum_rows(x: &Tensor) -> Result<Tensor> {
+    let x = flat(x)?;
+    Tensor::ones((1, x.dim(0)?), x.dtype(), x.device())?.matmul(&x)?.squeeze(0)
 }
 
 /// A layer with bias, its parameters from `vb`: `weight` and `bias`.

@@ -1,0 +1,71 @@
+//! How far an explanation can be trusted to be what its formula says.
+
+/// The completeness of path methods: the attributions of a row should sum to a difference of scores.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Completeness {
+    /// Per row the sum of its attributions.
+    pub sum: Vec<f64>,
+    /// Per row what it should be: f(x) − f(x′), or f(x) − E f(x′) for a distribution of baselines.
+    pub difference: Vec<f64>,
+}
+
+impl Completeness {
+    /// Per row |sum − difference|, in units of the score.
+    pub fn residual(&self) -> Vec<f64> {
+        self.sum.iter().zip(&self.difference).map(|(sum, difference)| (sum - difference).abs()).collect()
+    }
+
+    /// Per row |sum − difference| / |difference|; infinite where only the difference is 0.
+    pub fn relative(&self) -> Vec<f64> {
+        let relative = |(residual, difference): (f64, &f64)| if residual == 0.0 { 0.0 } else { residual / difference.abs() };
+        self.residual().into_iter().zip(&self.difference).map(relative).collect()
+    }
+}
+
+/// The error that sampling leaves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sampling {
+    /// Samples drawn for each row.
+    pub samples: usize,
+    /// Per row the standard error of the map: its L2 norm over that of the map.
+    pub standard_error: Vec<f64>,
+}
+
+/// What an [`Attribution`](crate::Attribution) knows about its own convergence.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Convergence {
+    /// For methods that promise completeness.
+    pub completeness: Option<Completeness>,
+    /// For methods that sample.
+    pub sampling: Option<Sampling>,
+}
+
+impl Convergence {
+    /// The convergence of a closed formula: nothing was approximated, nothing is promised.
+    pub fn exact() -> Self {
+        Self::default()
+    }
+
+    /// The largest relative residual or standard error of all rows; 0 for an exact method.
+    pub fn worst(&self) -> f64 {
+        let completeness = self.completeness.iter().flat_map(Completeness::relative);
+        let sampling = self.sampling.iter().flat_map(|sampling| sampling.standard_error.iter().copied());
+        completeness.chain(sampling).fold(0.0, f64::max)
+    }
+}
+
+/// What an explanation cost, in rows that went through the model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Forward passes.
+    pub forwards: usize,
+    /// Backward passes.
+    pub backwards: usize,
+}
+
+impl std::ops::AddAssign for Cost {
+    fn add_assign(&mut self, other: Self) {
+        self.forwards += other.forwards;
+        self.backwards += other.backwards;
+    }
+}

@@ -1,0 +1,159 @@
+//! What is asked: input, target, seed, budget, progress.
+
+use crate::Target;
+use candle_core::Tensor;
+use std::fmt;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Rows that the model has evaluated.
+    pub done: usize,
+    /// Rows that the whole run evaluates.
+    pub of: usize,
+}
+
+/// Called after every batch; `Break` stops the run with [`Error::Cancelled`](crate::Error::Cancelled).
+pub type OnProgress = dyn Fn(Progress) -> ControlFlow<()> + Send + Sync;
+
+/// How much of the input may be in flight at once. It decides the batch, never the result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Budget {
+    /// Half a gibibyte of activations, at most 64 rows.
+    #[default]
+    Auto,
+    /// So many rows at once.
+    Rows(usize),
+    /// About so many bytes of activations at once, at least one row.
+    Bytes(usize),
+}
+
+/// One question to a model. Everything that can be a bare tensor, or a tensor with a class, goes in by
+/// `Into<Query>`.
+///
+/// # Shapes
+/// The input is `[N, …]`: a batch of rows, each explained on its own.
+///
+/// # Example
+/// ```
+/// use candle_core::{DType, Device, Tensor};
+/// use candlelight_core::{Budget, Query};
+///
+/// let image = Tensor::zeros((1, 3, 8, 8), DType::F32, &Device::Cpu)?;
+/// let query = Query::from((&image, 3)).seed(7).budget(Budget::Rows(4));
+/// assert_eq!(query.input().dims(), [1, 3, 8, 8]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Query {
+    input: Tensor,
+    target: Target,
+    seed: u64,
+    first_sample: u64,
+    budget: Budget,
+    progress: Option<Arc<OnProgress>>,
+}
+
+impl Query {
+    /// Asks about the top class of every row of `input`.
+    pub fn new(input: &Tensor) -> Self {
+        Self {
+            input: input.detach(),
+            target: Target::Top,
+            seed: 0,
+            first_sample: 0,
+            budget: Budget::Auto,
+            progress: None,
+        }
+    }
+
+    /// What is explained.
+    pub fn target(self, target: impl Into<Target>) -> Self {
+        Self { target: target.into(), ..self }
+    }
+
+    /// The seed of every random number drawn; 0 unless set.
+    pub fn seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// The number of the first row in the caller's data set; row n draws the random numbers of sample
+    /// `first + n`, whatever the batch it lies in.
+    pub fn first_sample(self, first: u64) -> Self {
+        Self { first_sample: first, ..self }
+    }
+
+    /// How much may be in flight at once.
+    pub fn budget(self, budget: Budget) -> Self {
+        Self { budget, ..self }
+    }
+
+    /// Calls `f` after every batch; it may stop the run.
+    pub fn on_progress(self, f: impl Fn(Progress) -> ControlFlow<()> + Send + Sync + 'static) -> Self {
+        Self { progress: Some(Arc::new(f)), ..self }
+    }
+
+    /// The input, `[N, …]`.
+    pub fn input(&self) -> &Tensor {
+        &self.input
+    }
+
+    pub(crate) fn asked(&self) -> &Target {
+        &self.target
+    }
+
+    pub(crate) fn seed_asked(&self) -> u64 {
+        self.seed
+    }
+
+    pub(crate) fn sample(&self, row: usize) -> u64 {
+        self.first_sample + row as u64
+    }
+
+    pub(crate) fn budget_asked(&self) -> Budget {
+        self.budget
+    }
+
+    pub(crate) fn report(&self, progress: Progress) -> ControlFlow<()> {
+        self.progress.as_ref().map_or(ControlFlow::Continue(()), |f| f(progress))
+    }
+
+    /// The same question about another input; progress is the caller's to report.
+    pub(crate) fn about(&self, input: &Tensor, target: Target) -> Self {
+        Self { input: input.clone(), target, progress: None, ..self.clone() }
+    }
+}
+
+impl fmt::Debug for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { input, target, seed, budget, .. } = self;
+        let shape = input.dims();
+        write!(f, "Query {{ input: {shape:?}, target: {target:?}, seed: {seed}, budget: {budget:?} }}")
+    }
+}
+
+impl From<&Query> for Query {
+    fn from(query: &Query) -> Self {
+        query.clone()
+    }
+}
+
+impl From<&Tensor> for Query {
+    fn from(input: &Tensor) -> Self {
+        Self::new(input)
+    }
+}
+
+impl From<Tensor> for Query {
+    fn from(input: Tensor) -> Self {
+        Self::new(&input)
+    }
+}
+
+impl<T: Into<Target>> From<(&Tensor, T)> for Query {
+    fn from((input, target): (&Tensor, T)) -> Self {
+        Self::new(input).target(target)
+    }
+}

@@ -1,6 +1,7 @@
 //! The answer: a map, what it explains, and how far it can be trusted.
 
 use crate::resize::bilinear;
+use crate::schedule::Prediction;
 use crate::{Convergence, Cost, Result};
 use candle_core::Tensor;
 
@@ -19,6 +20,17 @@ pub struct Attribution {
 }
 
 impl Attribution {
+    pub(crate) fn new(
+        method: String,
+        values: Tensor,
+        prediction: Prediction,
+        convergence: Convergence,
+        cost: Cost,
+    ) -> Self {
+        let classes = prediction.target.classes();
+        Self { method, values, layer: None, classes, scores: prediction.scores, convergence, cost }
+    }
+
     /// The method's name as in the registry; composed methods name their parts.
     pub fn method(&self) -> &str {
         &self.method

@@ -17,7 +17,9 @@ impl Completeness {
 
     /// Per row |sum − difference| / |difference|; infinite where only the difference is 0.
     pub fn relative(&self) -> Vec<f64> {
-        let relative = |(residual, difference): (f64, &f64)| if residual == 0.0 { 0.0 } else { residual / difference.abs() };
+        let relative = |(residual, difference): (f64, &f64)| {
+            if residual == 0.0 { 0.0 } else { residual / difference.abs() }
+        };
         self.residual().into_iter().zip(&self.difference).map(relative).collect()
     }
 }

@@ -25,7 +25,7 @@ pub enum Error {
         /// The candle release linked.
         candle: &'static str,
         /// The operations of that release that carry no gradient.
-        fused: String,
+        fused: &'static str,
     },
 
     /// An operation of the model has a forward pass, and a backward pass that fails.
@@ -49,7 +49,7 @@ pub enum Error {
         /// The candle release linked.
         candle: &'static str,
         /// The operations of that release that carry no gradient.
-        fused: String,
+        fused: &'static str,
     },
 
     /// A layer that was asked for never ran.
@@ -149,7 +149,12 @@ const FUSED: &str =
 impl Error {
     /// No gradient arrived at `to`.
     pub(crate) fn no_gradient(to: &str) -> Self {
-        Self::NoGradient { to: to.to_owned(), candle: CANDLE, fused: FUSED.to_owned() }
+        Self::NoGradient { to: to.to_owned(), candle: CANDLE, fused: FUSED }
+    }
+
+    /// The gradient predicts one change and the model shows another.
+    pub(crate) fn wrong_gradient(predicted: f64, measured: f64) -> Self {
+        Self::WrongGradient { predicted, measured, candle: CANDLE, fused: FUSED }
     }
 }
 

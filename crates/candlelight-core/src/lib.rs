@@ -1,13 +1,51 @@
 //! Explain the predictions of models written on candle: layers with right gradients, taps and methods.
+//!
+//! Tensors in, attribution out: no file, no print, no clock, no global random numbers.
+//!
+//! ```
+//! use candle_core::{Device, Tensor};
+//! use candlelight_core::{Explain, IntegratedGradients};
+//!
+//! let model = |x: &Tensor| x.sqr()?.sum(1); // any closure or module
+//! let x = Tensor::new(&[[1.0f64, 2.0]], &Device::Cpu)?;
+//! let map = IntegratedGradients::default().explain(&model, &x)?;
+//! assert!((map.values().to_vec2::<f64>()?[0][1] - 4.0).abs() < 1e-12);
+//! assert!(map.convergence().worst() < 1e-12);
+//! # Ok::<(), candlelight_core::Error>(())
+//! ```
 #![forbid(unsafe_code)]
 
+mod attribution;
+mod baseline;
+mod check;
+mod convergence;
 mod error;
+mod explain;
+mod methods;
 mod model;
 pub mod nn;
+mod query;
+mod random;
+mod resize;
+mod schedule;
 mod scope;
+mod target;
 mod vjp;
 
+pub use attribution::Attribution;
+pub use baseline::{Baseline, References};
+pub use check::{GradientCheck, check_gradients};
+pub use convergence::{Completeness, Convergence, Cost, Sampling};
 pub use error::{Error, Result};
+pub use explain::Explain;
+pub use methods::{
+    AttentionRollout, Draw, ExpectedGradients, Family, GradCam, HeadFusion, InputXGradient,
+    IntegratedGradients, METHODS, Method, Noise, Quadrature, Reading, Saliency, Settings, Sign, SmoothGrad,
+    Statistic, method, rollout,
+};
 pub use model::Model;
+pub use query::{Budget, OnProgress, Progress, Query};
+pub use resize::bilinear;
 pub use scope::{Kind, LayerInfo, Tape, TokenGrid, Watched, layers, tap, token_grid};
+pub use target::{Score, Target};
 pub use vjp::{Gradients, vjp};

@@ -44,7 +44,10 @@ mod tests {
     #[test]
     fn corners_and_middle_are_interpolated_from_pixel_centres() -> Result<()> {
         let map = Tensor::new(&[[[[0.0f64, 1.0]]]], &Device::Cpu)?;
-        assert_eq!(bilinear(&map, 2, 4)?.flatten_all()?.to_vec1::<f64>()?, [0.0, 0.25, 0.75, 1.0, 0.0, 0.25, 0.75, 1.0]);
+        assert_eq!(
+            bilinear(&map, 2, 4)?.flatten_all()?.to_vec1::<f64>()?,
+            [0.0, 0.25, 0.75, 1.0, 0.0, 0.25, 0.75, 1.0]
+        );
         Ok(())
     }
 

@@ -59,7 +59,7 @@ impl From<Vec<usize>> for Target {
 pub(crate) enum Resolved {
     Classes(Vec<usize>),
     Contrast { class: usize, against: usize, rows: usize },
-    Score { score: Arc<Score>, rows: usize },
+    Score(Arc<Score>),
 }
 
 impl Resolved {
@@ -75,7 +75,11 @@ impl Resolved {
             Target::Class(class) => Self::Classes(vec![in_range(*class)?; rows]),
             Target::PerRow(targets) if targets.len() != rows => {
                 let expected = format!("one target for each of the {rows} rows");
-                return Err(Error::Shape { what: "the list of targets", found: vec![targets.len()], expected });
+                return Err(Error::Shape {
+                    what: "the list of targets",
+                    found: vec![targets.len()],
+                    expected,
+                });
             }
             Target::PerRow(targets) => {
                 Self::Classes(targets.iter().map(|&class| in_range(class)).collect::<Result<_>>()?)
@@ -83,7 +87,7 @@ impl Resolved {
             Target::Contrast { class, against } => {
                 Self::Contrast { class: in_range(*class)?, against: in_range(*against)?, rows }
             }
-            Target::Score(score) => Self::Score { score: score.clone(), rows },
+            Target::Score(score) => Self::Score(score.clone()),
         })
     }
 
@@ -92,7 +96,7 @@ impl Resolved {
         match self {
             Self::Classes(classes) => classes.clone(),
             Self::Contrast { class, rows, .. } => vec![*class; *rows],
-            Self::Score { .. } => Vec::new(),
+            Self::Score(_) => Vec::new(),
         }
     }
 
@@ -101,7 +105,7 @@ impl Resolved {
         match self {
             Self::Classes(classes) => Target::PerRow(rows.iter().map(|&row| classes[row]).collect()),
             Self::Contrast { class, against, .. } => Target::Contrast { class: *class, against: *against },
-            Self::Score { score, .. } => Target::Score(score.clone()),
+            Self::Score(score) => Target::Score(score.clone()),
         }
     }
 
@@ -113,7 +117,7 @@ impl Resolved {
                 let (class, against) = (rows.iter().map(|_| *class), rows.iter().map(|_| *against));
                 Ok((pick(outputs, class)? - pick(outputs, against)?)?)
             }
-            Self::Score { score, .. } => {
+            Self::Score(score) => {
                 let scores = score(outputs)?;
                 match scores.dims() == [rows.len()] {
                     true => Ok(scores),
@@ -137,6 +141,7 @@ fn pick(outputs: &Tensor, classes: impl Iterator<Item = usize>) -> Result<Tensor
 fn top(outputs: &Tensor) -> Result<Vec<usize>> {
     let rows = outputs.to_dtype(DType::F64)?.to_vec2::<f64>()?;
     debug_assert_eq!(outputs.dim(D::Minus1)?, rows.first().map_or(0, Vec::len));
-    let first_largest = |row: &Vec<f64>| (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best });
+    let first_largest =
+        |row: &Vec<f64>| (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best });
     Ok(rows.iter().map(first_largest).collect())
 }

@@ -1,7 +1,8 @@
 //! What a model is made of, seen by running it once.
 
-use super::{Kind, Scope, within};
+use super::{Kind, Scope, Selector, Watch, watch, within};
 use crate::error::nearest;
+use crate::schedule::not_finite;
 use crate::{Error, Model, Result};
 use candle_core::Tensor;
 
@@ -33,4 +34,14 @@ pub fn layers(model: &dyn Model, x: &Tensor) -> Result<Vec<LayerInfo>> {
 /// A layer that was asked for by name and never ran, as an error with the names that did.
 pub(crate) fn shown(name: &str, seen: &[LayerInfo]) -> Error {
     Error::UnknownLayer { name: name.to_owned(), seen: nearest(name, seen.iter().map(|l| l.name.clone())) }
+}
+
+/// The first layer whose output holds a NaN or an infinity.
+pub(crate) fn first_not_finite(model: &dyn Model, x: &Tensor) -> Option<String> {
+    let tape = watch(model, &x.detach(), vec![(Selector::Every, Watch::Observe)]).ok()?;
+    let bad = |activation: &Tensor| not_finite(activation).is_ok_and(|count| count > 0);
+    tape.watched()
+        .iter()
+        .find(|watched| bad(watched.activation()))
+        .map(|watched| watched.layer().name.clone())
 }

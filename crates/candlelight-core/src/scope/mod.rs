@@ -12,7 +12,7 @@ mod tape;
 pub use layers::{LayerInfo, layers};
 pub use tape::{Tape, Watched};
 
-pub(crate) use layers::shown;
+pub(crate) use layers::{first_not_finite, shown};
 pub(crate) use tape::{Watch, watch};
 
 use candle_core::{Result, Tensor};

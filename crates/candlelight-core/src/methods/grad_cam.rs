@@ -1,0 +1,96 @@
+//! Grad-CAM: a layer's maps, weighted by the mean gradient of each.
+
+use crate::schedule::Run;
+use crate::scope::{Kind, LayerInfo, Selector, Tape, Watch, layers, watch};
+use crate::{Attribution, Convergence, Cost, Error, Explain, Model, Query, Result, TokenGrid};
+use candle_core::Tensor;
+
+/// A = Σₖ wₖ·Aₖ with wₖ the mean over space of ∂f/∂Aₖ ([Selvaraju et al. 2016](https://arxiv.org/abs/1610.02391)).
+///
+/// The layer is a name, or found: the last map with a spatial extent; in a vision transformer the layer norm
+/// before the last attention, its patch tokens laid out on the image. The map has the layer's size, `[N, 1, h, w]`,
+/// and keeps its sign: the paper's ReLU is a choice made when drawing. Nothing below the layer is differentiated.
+///
+/// **When not to use it:** for fine detail, or at an early layer: one weight per channel says nothing about where in
+/// the channel the evidence lies.
+#[derive(Clone, Debug, Default)]
+pub struct GradCam {
+    layer: Option<String>,
+}
+
+impl GradCam {
+    /// Grad-CAM at the layer of this name.
+    pub fn at(layer: impl Into<String>) -> Self {
+        Self { layer: Some(layer.into()) }
+    }
+
+    fn layer(&self, model: &dyn Model, input: &Tensor) -> Result<String> {
+        match &self.layer {
+            Some(layer) => Ok(layer.clone()),
+            None => find_layer(&layers(model, &input.narrow(0, 0, 1)?)?),
+        }
+    }
+}
+
+impl Explain for GradCam {
+    fn name(&self) -> String {
+        "grad-cam".into()
+    }
+
+    fn attribute(&self, model: &dyn Model, query: &Query) -> Result<Attribution> {
+        let mut run = Run::new(model, query, query.input().dims()[0])?;
+        let layer = self.layer(model, query.input())?;
+        let record = |x: &Tensor| watch(model, x, vec![(Selector::Name(layer.clone()), Watch::Cut)]);
+        let (prediction, maps) = run.tapes(record, |tape, scores| {
+            let gradients = tape.gradients(&scores.sum_all()?)?;
+            let rows = scores.dims()[0];
+            Ok((weighted(tape, &gradients, &layer)?, Cost { forwards: rows, backwards: rows }))
+        })?;
+        let values = Tensor::cat(&maps, 0)?;
+        let attribution = Attribution::new(self.name(), values, prediction, Convergence::exact(), run.cost());
+        Ok(Attribution { layer: Some(layer), ..attribution })
+    }
+}
+
+/// The weighted sum of the layer's maps, `[n, 1, h, w]`.
+fn weighted(tape: &Tape, gradients: &[Tensor], layer: &str) -> Result<Tensor> {
+    let gradient = gradients.last().ok_or_else(|| Error::no_gradient(layer))?;
+    let activation = maps(tape.get(layer)?.activation(), tape.token_grid(), layer)?;
+    let weights = maps(gradient, tape.token_grid(), layer)?.mean_keepdim((2, 3))?;
+    Ok(activation.broadcast_mul(&weights)?.sum_keepdim(1)?)
+}
+
+/// A layer's output as maps `[n, channels, h, w]`; tokens are laid out on their grid.
+fn maps(x: &Tensor, grid: Option<TokenGrid>, layer: &str) -> Result<Tensor> {
+    match (x.dims(), grid) {
+        (&[_, _, h, w], _) if h * w > 1 => Ok(x.clone()),
+        (&[n, tokens, channels], Some(TokenGrid { prefix, rows, columns }))
+            if tokens == prefix + rows * columns =>
+        {
+            let patches = x.narrow(1, prefix, rows * columns)?.transpose(1, 2)?.contiguous()?;
+            Ok(patches.reshape((n, channels, rows, columns))?)
+        }
+        (found, _) => Err(Error::Shape {
+            what: "the output of the layer",
+            found: found.to_vec(),
+            expected: format!(
+                "maps [N, C, h, w] with a spatial extent, or patch tokens [N, T, C] of a model that calls \
+                 `token_grid`; layer `{layer}` has neither"
+            ),
+        }),
+    }
+}
+
+/// The last layer whose map can be weighted.
+fn find_layer(seen: &[LayerInfo]) -> Result<String> {
+    let last_attention = seen.iter().rposition(|layer| layer.kind == Kind::AttentionWeights);
+    let spatial = |layer: &&LayerInfo| matches!(layer.shape[..], [_, _, h, w] if h * w > 1);
+    let found = match last_attention {
+        Some(attention) => seen[..attention].iter().rfind(|layer| layer.kind == Kind::LayerNorm),
+        None => seen.iter().rfind(spatial),
+    };
+    found.map(|layer| layer.name.clone()).ok_or(Error::MissingLayer {
+        what: "layer with a spatial extent",
+        hint: "build it from `candlelight::nn` layers, or show one with `tap` and name it",
+    })
+}

@@ -1,0 +1,191 @@
+//! The methods, one file each, and their registry.
+
+mod attention_rollout;
+mod expected_gradients;
+mod grad_cam;
+mod input_x_gradient;
+mod integrated_gradients;
+mod quadrature;
+mod saliency;
+mod smooth_grad;
+mod versions;
+
+pub use attention_rollout::{AttentionRollout, HeadFusion, rollout};
+pub use expected_gradients::{Draw, ExpectedGradients};
+pub use grad_cam::GradCam;
+pub use input_x_gradient::InputXGradient;
+pub use integrated_gradients::IntegratedGradients;
+pub use quadrature::Quadrature;
+pub use saliency::{Saliency, Sign};
+pub use smooth_grad::{Noise, SmoothGrad, Statistic};
+
+use crate::baseline::References;
+use crate::error::nearest;
+use crate::{Error, Explain, Result};
+use candle_core::Tensor;
+
+/// What kind of method it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Family {
+    /// Gradients at the input or around it.
+    Gradient,
+    /// Gradients along paths from a baseline.
+    Path,
+    /// Maps of a layer, weighted by gradients.
+    ClassActivation,
+    /// Attention probabilities.
+    Attention,
+}
+
+/// How a map is meant to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Positive values speak for the class, negative ones against it.
+    Signed,
+    /// Only positive values mean anything.
+    Positive,
+}
+
+/// What a caller may set on any method; a method ignores what it does not have.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The layer of a class activation map.
+    pub layer: Option<String>,
+    /// Samples of the training distribution, `[M, …]`.
+    pub references: Option<Tensor>,
+    /// Steps of a path, samples of a sampler.
+    pub steps: Option<usize>,
+}
+
+/// An entry of the registry.
+pub struct Method {
+    /// The name on the command line.
+    pub name: &'static str,
+    /// The name in print.
+    pub title: &'static str,
+    /// What kind of method it is.
+    pub family: Family,
+    /// How its maps are read.
+    pub reading: Reading,
+    /// Where it comes from.
+    pub paper: &'static str,
+    build: fn(&Settings) -> Result<Box<dyn Explain>>,
+}
+
+impl Method {
+    /// The method with the paper's setting, but for what `settings` says.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if a setting makes no sense.
+    pub fn with(&self, settings: &Settings) -> Result<Box<dyn Explain>> {
+        (self.build)(settings)
+    }
+}
+
+/// Every method. The command line, the table in the README, the axiom tests and the benches walk this list.
+pub static METHODS: &[Method] = &[
+    Method {
+        name: "saliency",
+        title: "Saliency",
+        family: Family::Gradient,
+        reading: Reading::Positive,
+        paper: "https://arxiv.org/abs/1312.6034",
+        build: |_| Ok(Box::new(Saliency::default())),
+    },
+    Method {
+        name: "input-x-gradient",
+        title: "Input x Gradient",
+        family: Family::Gradient,
+        reading: Reading::Signed,
+        paper: "https://arxiv.org/abs/1605.01713",
+        build: |_| Ok(Box::new(InputXGradient)),
+    },
+    Method {
+        name: "integrated-gradients",
+        title: "Integrated Gradients",
+        family: Family::Path,
+        reading: Reading::Signed,
+        paper: "https://arxiv.org/abs/1703.01365",
+        build: |settings| {
+            let method = IntegratedGradients::default();
+            Ok(Box::new(match settings.steps {
+                Some(steps) => method.steps(steps),
+                None => method,
+            }))
+        },
+    },
+    Method {
+        name: "expected-gradients",
+        title: "Expected Gradients",
+        family: Family::Path,
+        reading: Reading::Signed,
+        paper: "https://arxiv.org/abs/1906.10670",
+        build: |settings| {
+            let method = ExpectedGradients::default();
+            let method = match settings.steps {
+                Some(samples) => method.samples(samples),
+                None => method,
+            };
+            Ok(Box::new(match &settings.references {
+                Some(references) => method.references(References::Samples(references.clone())),
+                None => method,
+            }))
+        },
+    },
+    Method {
+        name: "smoothgrad",
+        title: "SmoothGrad",
+        family: Family::Gradient,
+        reading: Reading::Positive,
+        paper: "https://arxiv.org/abs/1706.03825",
+        build: |settings| {
+            let method = SmoothGrad::default();
+            Ok(Box::new(match settings.steps {
+                Some(samples) => method.samples(samples),
+                None => method,
+            }))
+        },
+    },
+    Method {
+        name: "grad-cam",
+        title: "Grad-CAM",
+        family: Family::ClassActivation,
+        reading: Reading::Positive,
+        paper: "https://arxiv.org/abs/1610.02391",
+        build: |settings| {
+            Ok(Box::new(match &settings.layer {
+                Some(layer) => GradCam::at(layer),
+                None => GradCam::default(),
+            }))
+        },
+    },
+    Method {
+        name: "attention-rollout",
+        title: "Attention Rollout",
+        family: Family::Attention,
+        reading: Reading::Positive,
+        paper: "https://arxiv.org/abs/2005.00928",
+        build: |_| Ok(Box::new(AttentionRollout::default())),
+    },
+];
+
+/// The method of this name.
+///
+/// # Errors
+/// [`Error::UnknownMethod`] with the nearest names.
+pub fn method(name: &str) -> Result<&'static Method> {
+    METHODS.iter().find(|method| method.name == name).ok_or_else(|| {
+        let mut nearest = nearest(name, METHODS.iter().map(|method| method.name));
+        nearest.truncate(3);
+        Error::UnknownMethod { name: name.to_owned(), nearest }
+    })
+}
+
+/// A count that must be at least one.
+pub(crate) fn at_least_one(setting: &'static str, count: usize) -> Result<usize> {
+    match count {
+        0 => Err(Error::Setting { setting, value: "0".into(), expected: "at least 1" }),
+        count => Ok(count),
+    }
+}

@@ -1,0 +1,284 @@
+//! The one scheduler: every batch of every method goes through it, so that budget, progress, cancelling, cost and
+//! the checks on what the model returns are in one place.
+
+use crate::error::continue_or_cancel;
+use crate::scope::{Tape, layers};
+use crate::target::Resolved;
+use crate::{Budget, Cost, Error, Model, Progress, Query, Result, Target};
+use candle_core::{DType, Tensor, Var};
+use std::ops::Range;
+
+/// Bytes that [`Budget::Auto`] allows.
+const AUTO_BYTES: usize = 512 << 20;
+/// Rows that [`Budget::Auto`] allows.
+const AUTO_ROWS: usize = 64;
+/// A row's gradient pass in units of its activations: the activations, their gradients, and scratch space.
+const PASS_PER_ACTIVATION: usize = 3;
+/// Activations of a model that shows no layers, in units of its input: a guess on the safe side.
+const UNSEEN_PER_INPUT: usize = 64;
+
+/// One run of a method over a query.
+pub(crate) struct Run<'a> {
+    model: &'a dyn Model,
+    query: &'a Query,
+    batch: usize,
+    progress: Progress,
+    cost: Cost,
+}
+
+/// What the model says about the query's own rows.
+pub(crate) struct Prediction {
+    pub(crate) target: Resolved,
+    pub(crate) scores: Vec<f64>,
+}
+
+impl<'a> Run<'a> {
+    /// A run that will evaluate `rows` rows in all.
+    pub(crate) fn new(model: &'a dyn Model, query: &'a Query, rows: usize) -> Result<Self> {
+        check_input(query.input())?;
+        let batch = batch_rows(model, query, rows)?;
+        Ok(Self { model, query, batch, progress: Progress { done: 0, of: rows }, cost: Cost::default() })
+    }
+
+    pub(crate) fn input(&self) -> &'a Tensor {
+        self.query.input()
+    }
+
+    /// Rows of the query.
+    pub(crate) fn rows(&self) -> usize {
+        self.query.input().dims()[0]
+    }
+
+    pub(crate) fn cost(&self) -> Cost {
+        self.cost
+    }
+
+    /// The parts in which `n` rows go through the model.
+    pub(crate) fn batches(&self, n: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let batch = self.batch;
+        (0..n).step_by(batch).map(move |from| from..(from + batch).min(n))
+    }
+
+    /// Runs the model on the query's rows and fixes the target.
+    pub(crate) fn predict(&mut self) -> Result<Prediction> {
+        let mut outputs = Vec::new();
+        for range in self.batches(self.rows()) {
+            let x = self.input().narrow(0, range.start, range.len())?;
+            outputs.push(self.outputs(&x, self.model.forward(&x)?)?);
+            self.spent(Cost { forwards: range.len(), backwards: 0 })?;
+        }
+        let outputs = Tensor::cat(&outputs, 0)?;
+        let target = Resolved::new(self.query.asked(), &outputs)?;
+        let scores = to_f64(&target.scores(&outputs, &rows_of(0..self.rows()))?)?;
+        Ok(Prediction { target, scores })
+    }
+
+    /// The scores of `points`, of which point k is a version of row `rows[k]`.
+    pub(crate) fn scores(&mut self, points: &Tensor, rows: &[usize], target: &Resolved) -> Result<Vec<f64>> {
+        let outputs = self.outputs(points, self.model.forward(points)?)?;
+        self.spent(Cost { forwards: rows.len(), backwards: 0 })?;
+        to_f64(&target.scores(&outputs, rows)?)
+    }
+
+    /// The gradients of the scores of `points`, of which point k is a version of row `rows[k]`.
+    pub(crate) fn gradients(&mut self, points: &Tensor, rows: &[usize], target: &Resolved) -> Result<Tensor> {
+        let x = Var::from_tensor(&points.detach())?;
+        let outputs = self.outputs(points, self.model.forward(&x)?)?;
+        let gradient = gradient(&target.scores(&outputs, rows)?, &x)?;
+        self.spent(Cost { forwards: rows.len(), backwards: rows.len() })?;
+        Ok(gradient)
+    }
+
+    /// Score and gradient of the query's own rows, each in one pass.
+    pub(crate) fn gradients_of_input(&mut self) -> Result<(Prediction, Tensor)> {
+        let (mut predictions, mut gradients) = (Vec::new(), Vec::new());
+        for range in self.batches(self.rows()) {
+            let x = Var::from_tensor(&self.input().narrow(0, range.start, range.len())?.contiguous()?)?;
+            let outputs = self.outputs(&x, self.model.forward(&x)?)?;
+            let (prediction, scores) = self.resolve(&range, &outputs)?;
+            gradients.push(gradient(&scores, &x)?);
+            predictions.push(prediction);
+            self.spent(Cost { forwards: range.len(), backwards: range.len() })?;
+        }
+        Ok((Prediction::join(predictions, self.query.asked()), Tensor::cat(&gradients, 0)?))
+    }
+
+    /// Runs `visit` on a tape of every part of the query, with the part's scores joined to the graph.
+    pub(crate) fn tapes<R>(
+        &mut self,
+        record: impl Fn(&Tensor) -> Result<Tape>,
+        mut visit: impl FnMut(&Tape, &Tensor) -> Result<(R, Cost)>,
+    ) -> Result<(Prediction, Vec<R>)> {
+        let (mut predictions, mut results) = (Vec::new(), Vec::new());
+        for range in self.batches(self.rows()) {
+            let x = self.input().narrow(0, range.start, range.len())?;
+            let tape = record(&x)?;
+            let outputs = self.outputs(&x, tape.output().clone())?;
+            let (prediction, scores) = self.resolve(&range, &outputs)?;
+            let (result, cost) = visit(&tape, &scores)?;
+            predictions.push(prediction);
+            results.push(result);
+            self.spent(cost)?;
+        }
+        Ok((Prediction::join(predictions, self.query.asked()), results))
+    }
+
+    /// Notes cost and progress; stops here if the caller wants to.
+    pub(crate) fn spent(&mut self, cost: Cost) -> Result<()> {
+        self.cost += cost;
+        self.progress.done = (self.progress.done + cost.forwards).min(self.progress.of);
+        let Progress { done, of } = self.progress;
+        continue_or_cancel(self.query.report(self.progress), done, of)
+    }
+
+    /// The target of the rows in `range`, and their scores as they hang in the graph.
+    fn resolve(&self, range: &Range<usize>, outputs: &Tensor) -> Result<(Prediction, Tensor)> {
+        let target = Resolved::new(&part(self.query.asked(), range, self.rows())?, outputs)?;
+        let scores = target.scores(outputs, &rows_of(0..range.len()))?;
+        Ok((Prediction { target, scores: to_f64(&scores)? }, scores))
+    }
+
+    /// Outputs as `[n, classes]`, checked.
+    fn outputs(&self, x: &Tensor, outputs: Tensor) -> Result<Tensor> {
+        let rows = x.dims()[0];
+        let outputs = if outputs.rank() == 1 { outputs.unsqueeze(1)? } else { outputs };
+        if outputs.rank() != 2 || outputs.dims()[0] != rows || outputs.dims()[1] == 0 {
+            let expected = format!("[{rows}, classes]");
+            return Err(Error::Shape {
+                what: "the model's output",
+                found: outputs.dims().to_vec(),
+                expected,
+            });
+        }
+        match not_finite(&outputs)? {
+            0 => Ok(outputs),
+            count => {
+                Err(Error::NonFinite { what: "the model's output", count, place: self.first_bad_layer(x) })
+            }
+        }
+    }
+
+    /// Which layer first shows a NaN or an infinity; nothing if none does.
+    fn first_bad_layer(&self, x: &Tensor) -> String {
+        let bad = crate::scope::first_not_finite(self.model, x);
+        bad.map_or_else(String::new, |layer| format!(", first in the output of layer `{layer}`"))
+    }
+}
+
+impl Prediction {
+    /// The predictions of consecutive parts as one.
+    fn join(parts: Vec<Self>, asked: &Target) -> Self {
+        let scores: Vec<f64> = parts.iter().flat_map(|part| part.scores.clone()).collect();
+        let rows = scores.len();
+        let classes = parts.iter().flat_map(|part| part.target.classes()).collect();
+        let target = match asked {
+            Target::Contrast { class, against } => {
+                Resolved::Contrast { class: *class, against: *against, rows }
+            }
+            Target::Score(score) => Resolved::Score(score.clone()),
+            _ => Resolved::Classes(classes),
+        };
+        Self { target, scores }
+    }
+}
+
+/// `target` for the rows in `range` alone.
+fn part(target: &Target, range: &Range<usize>, rows: usize) -> Result<Target> {
+    match target {
+        Target::PerRow(classes) if classes.len() == rows => {
+            Ok(Target::PerRow(classes[range.clone()].to_vec()))
+        }
+        Target::PerRow(classes) => Err(Error::Shape {
+            what: "the list of targets",
+            found: vec![classes.len()],
+            expected: format!("one target for each of the {rows} rows"),
+        }),
+        target => Ok(target.clone()),
+    }
+}
+
+/// The gradient of the sum of `scores` at the leaf `x`.
+fn gradient(scores: &Tensor, x: &Var) -> Result<Tensor> {
+    if !scores.track_op() {
+        return Err(Error::no_gradient("the input"));
+    }
+    let gradients = scores.sum_all()?.backward()?;
+    let gradient = gradients.get(x).ok_or_else(|| Error::no_gradient("the input"))?.clone();
+    match not_finite(&gradient)? {
+        0 => Ok(gradient),
+        count => Err(Error::NonFinite { what: "the gradient", count, place: String::new() }),
+    }
+}
+
+fn batch_rows(model: &dyn Model, query: &Query, rows: usize) -> Result<usize> {
+    let bytes = match query.budget_asked() {
+        Budget::Rows(rows) => return Ok(rows.max(1)),
+        _ if rows <= 1 => return Ok(1),
+        Budget::Bytes(bytes) => bytes,
+        Budget::Auto => AUTO_BYTES,
+    };
+    let fitting = bytes / row_bytes(model, &query.input().narrow(0, 0, 1)?)?.max(1);
+    let most = if query.budget_asked() == Budget::Auto { AUTO_ROWS } else { usize::MAX };
+    Ok(fitting.clamp(1, most))
+}
+
+/// Bytes that one row's gradient pass holds at its peak, by the outputs of the layers that it shows.
+fn row_bytes(model: &dyn Model, row: &Tensor) -> Result<usize> {
+    let elements: usize = layers(model, row)?.iter().map(|layer| layer.shape.iter().product::<usize>()).sum();
+    let elements =
+        if elements == 0 { UNSEEN_PER_INPUT * row.elem_count() } else { elements + row.elem_count() };
+    Ok(elements * row.dtype().size_in_bytes() * PASS_PER_ACTIVATION)
+}
+
+fn check_input(input: &Tensor) -> Result<()> {
+    let found = input.dims().to_vec();
+    if input.rank() < 2 || input.elem_count() == 0 {
+        return Err(Error::Shape {
+            what: "the input",
+            found,
+            expected: "[N, …] with at least one row".into(),
+        });
+    }
+    if !matches!(input.dtype(), DType::F32 | DType::F64 | DType::F16 | DType::BF16) {
+        return Err(Error::DType { what: "the input", found: input.dtype() });
+    }
+    match not_finite(input)? {
+        0 => Ok(()),
+        count => Err(Error::NonFinite { what: "the input", count, place: String::new() }),
+    }
+}
+
+/// How many values are NaN or infinite.
+pub(crate) fn not_finite(x: &Tensor) -> Result<usize> {
+    let x = x.detach();
+    let finite = (&x - &x)?.eq(0.0)?.to_dtype(DType::F32)?.flatten_all()?.contiguous()?;
+    let per_block = finite.elem_count().min(1 << 20).max(1);
+    let count = (0..finite.elem_count()).step_by(per_block).try_fold(0usize, |count, from| {
+        let block = finite.narrow(0, from, per_block.min(finite.elem_count() - from))?;
+        Ok::<_, Error>(count + block.sum_all()?.to_scalar::<f32>()? as usize)
+    })?;
+    Ok(finite.elem_count() - count)
+}
+
+/// A vector as `f64`.
+pub(crate) fn to_f64(x: &Tensor) -> Result<Vec<f64>> {
+    Ok(x.detach().flatten_all()?.to_dtype(DType::F64)?.to_vec1()?)
+}
+
+/// The row numbers in a range, as a target wants them.
+fn rows_of(range: Range<usize>) -> Vec<usize> {
+    range.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    #[test]
+    fn every_nan_and_infinity_is_counted() -> Result<()> {
+        let x = Tensor::new(&[1.0f32, f32::NAN, f32::INFINITY, -2.0, f32::NEG_INFINITY], &Device::Cpu)?;
+        assert_eq!(not_finite(&x)?, 3);
+        Ok(())
+    }
+}

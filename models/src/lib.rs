@@ -6,6 +6,11 @@
 #![forbid(unsafe_code)]
 
 mod error;
+#[cfg(feature = "hub")]
+pub mod hub;
+mod labels;
+mod load;
+mod nearest;
 pub mod resnet;
 pub mod scenes;
 pub mod vit;
@@ -13,6 +18,8 @@ pub mod vit;
 use candlelight_core::nn::VarBuilder;
 
 pub use error::{Error, Result};
+pub use labels::Labels;
+pub use load::{LoadedModel, Loader, Model, ModelBytes, Source, load};
 pub use resnet::{ResNet, ResNetConfig};
 pub use vit::{ViT, ViTConfig};
 

@@ -93,8 +93,24 @@ fn branch(config: &ResNetConfig, kernels: &[Kernel], vb: &VarBuilder) -> Result<
 #[derive(Clone, Debug)]
 enum Side {
     Identity,
-    Conv { pool: Option<nn::AvgPool2d>, unit: Unit },
+    Conv(Box<Projection>),
     Pad { stride: usize, before: usize, after: usize },
+}
+
+/// A shortcut with weights.
+#[derive(Clone, Debug)]
+struct Projection {
+    pool: Option<nn::AvgPool2d>,
+    unit: Unit,
+}
+
+impl Projection {
+    fn run(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+        match &self.pool {
+            Some(pool) => self.unit.run(&pool.forward(x)?, mode),
+            None => self.unit.run(x, mode),
+        }
+    }
 }
 
 impl Side {
@@ -116,7 +132,7 @@ impl Side {
         let Shape { inputs, outputs, stride } = shape;
         let kernel = Kernel { inputs, outputs, size: 1, stride };
         let unit = Unit::linear(kernel, &config.naming.shortcut(config.shortcut), config.norm_eps, vb)?;
-        Ok(Self::Conv { pool, unit })
+        Ok(Self::Conv(Box::new(Projection { pool, unit })))
     }
 
     /// The pool takes the stride; there is none where the stride is 1, but the numbers stay.
@@ -136,8 +152,7 @@ impl Side {
     fn run(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
         match self {
             Self::Identity => Ok(x.clone()),
-            Self::Conv { pool: None, unit } => unit.run(x, mode),
-            Self::Conv { pool: Some(pool), unit } => unit.run(&pool.forward(x)?, mode),
+            Self::Conv(projection) => projection.run(x, mode),
             &Self::Pad { stride, before, after } => {
                 let x = every(&every(x, 2, stride)?, 3, stride)?;
                 x.pad_with_zeros(1, before, after)

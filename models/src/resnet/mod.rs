@@ -11,6 +11,7 @@ mod unit;
 use candle_core::{Result, Tensor};
 use candlelight_core::nn::{self, Module, VarBuilder};
 
+pub(crate) use config::stages;
 pub use config::{Block, ResNetConfig, Shortcut, Stage, Stem};
 pub use naming::Naming;
 

@@ -1,0 +1,72 @@
+//! The model that was loaded, of whatever architecture.
+
+use candle_core::{Result, Tensor};
+use candlelight_core::nn::{Module, VarBuilder};
+
+use super::spec::Spec;
+use crate::{ResNet, ViT};
+
+/// A model of one of the architectures that are built in.
+#[derive(Clone, Debug)]
+pub enum Model {
+    /// A residual network.
+    ResNet(ResNet),
+    /// A vision transformer.
+    ViT(ViT),
+}
+
+impl Model {
+    pub(super) fn new(spec: Spec, vb: VarBuilder) -> Result<Self> {
+        Ok(match spec {
+            Spec::ResNet(config) => Self::ResNet(ResNet::new(config, vb)?),
+            Spec::ViT(config) => Self::ViT(ViT::new(config, vb)?),
+        })
+    }
+
+    /// The number of logits.
+    pub fn classes(&self) -> usize {
+        match self {
+            Self::ResNet(model) => model.config().classes,
+            Self::ViT(model) => model.config().classes,
+        }
+    }
+
+    /// The layer whose activations class activation maps use by default: the last stage of a ResNet, the first
+    /// norm of a ViT's last block.
+    pub fn cam_layer(&self) -> String {
+        match self {
+            Self::ResNet(model) => model.config().last_stage(),
+            Self::ViT(model) => model.config().last_norm(),
+        }
+    }
+
+    /// The height and width that the architecture demands, `None` if it takes any.
+    pub fn image_size(&self) -> Option<(usize, usize)> {
+        match self {
+            Self::ResNet(_) => None,
+            Self::ViT(model) => Some(model.config().image_size),
+        }
+    }
+
+    /// Whether images of `(height, width)` pixels fit.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ImageSize`](crate::Error::ImageSize) from a ViT that was trained for another size.
+    pub fn check_size(&self, size: (usize, usize)) -> crate::Result<()> {
+        match self {
+            Self::ResNet(_) => Ok(()),
+            Self::ViT(model) => model.check_size(size),
+        }
+    }
+}
+
+impl Module for Model {
+    /// Logits `[N, classes]` of images `[N, C, H, W]`.
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::ResNet(model) => model.forward(x),
+            Self::ViT(model) => model.forward(x),
+        }
+    }
+}

@@ -65,6 +65,10 @@ impl Server {
         self.state.lock().unwrap().mood = mood;
     }
 
+    fn with_files(&self, change: impl FnOnce(&mut HashMap<String, Vec<u8>>)) {
+        change(&mut self.state.lock().unwrap().files);
+    }
+
     fn requests(&self) -> usize {
         self.state.lock().unwrap().requests.len()
     }
@@ -173,12 +177,12 @@ fn a_model_without_a_preprocessor_asks_for_it_once() {
 fn shards_come_by_their_index() {
     let (server, cache) = (server(), tempfile::tempdir().unwrap());
     let (index, shards) = common::shards(&common::tiny_resnet());
-    let files = &mut server.state.lock().unwrap().files;
-    files.remove("model.safetensors");
-    files.insert("model.safetensors.index.json".to_string(), index.into_bytes());
-    files.extend(shards);
+    server.with_files(|files| {
+        files.remove("model.safetensors");
+        files.insert("model.safetensors.index.json".to_string(), index.into_bytes());
+        files.extend(shards);
+    });
     let hub = server.hub(cache.path());
-    let _ = files;
     assert_eq!(load(hub).unwrap().model.classes(), 3);
 }
 

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::Module;
-use candlelight_models::{Error, Loader, ModelBytes, Result, Source, load};
+use candlelight_models::{Error, LoadedModel, Loader, ModelBytes, Result, Source, load};
 use common::{RESNET_CONFIG, VIT_CONFIG, bytes, read, tiny_resnet, tiny_vit};
 
 fn image(side: usize) -> Tensor {
@@ -76,13 +76,80 @@ fn labels_and_preprocessor_come_along() {
 
 #[test]
 fn half_precision_weights_are_converted() {
+    /// The largest change of a logit near 1 that rounding the weights to 8 bits may make here.
+    const ROUNDING: f32 = 0.1;
+    let exact = tiny_vit();
     for dtype in [DType::BF16, DType::F16, DType::F64] {
-        let model = changed(&tiny_vit(), |tensors| {
+        let model = changed(&exact, |tensors| {
             tensors.values_mut().for_each(|tensor| *tensor = tensor.to_dtype(dtype).unwrap());
         });
-        for (value, exact) in logits(model).iter().zip(logits(tiny_vit())) {
-            assert!(value.is_finite() && exact.is_finite());
+        for (value, exact) in logits(model).iter().zip(logits(exact.clone())) {
+            assert!((value - exact).abs() < ROUNDING, "{dtype:?}: {value} for {exact}");
         }
+    }
+}
+
+/// The names of all taps of a model.
+fn taps(loaded: &LoadedModel) -> Vec<String> {
+    candlelight_core::layers(&loaded.model, &image(32)).unwrap().into_iter().map(|layer| layer.name).collect()
+}
+
+#[test]
+fn taps_have_the_names_of_the_weights() {
+    let names = taps(&load(tiny_resnet()).unwrap());
+    for name in [
+        "resnet.embedder.embedder.convolution",
+        "resnet.embedder.pooler",
+        "resnet.encoder.stages.1",
+        "resnet.encoder.stages.1.layers.0",
+        "resnet.encoder.stages.1.layers.0.layer.0.activation",
+        "resnet.encoder.stages.1.layers.0.activation",
+        "resnet.encoder.stages.1.layers.0.shortcut.normalization",
+        "resnet.pooler",
+        "classifier.1",
+    ] {
+        assert!(names.iter().any(|seen| seen == name), "no tap `{name}` among {names:?}");
+    }
+    let names = taps(&load(tiny_vit()).unwrap());
+    for name in [
+        "vit.embeddings",
+        "vit.encoder.layer.1",
+        "vit.encoder.layer.1.layernorm_before",
+        "vit.encoder.layer.1.attention.attention",
+        "vit.encoder.layer.1.attention.attention.query",
+        "vit.encoder.layer.1.intermediate.intermediate_act_fn",
+        "vit.layernorm",
+        "classifier",
+    ] {
+        assert!(names.iter().any(|seen| seen == name), "no tap `{name}` among {names:?}");
+    }
+}
+
+#[test]
+fn every_tap_has_its_own_name() {
+    for model in [tiny_resnet(), tiny_vit()] {
+        let mut names = taps(&load(model).unwrap());
+        let all = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), all);
+    }
+}
+
+#[test]
+fn gradients_are_whole() {
+    for model in [tiny_resnet(), tiny_vit()] {
+        let loaded = Loader::default().dtype(DType::F64).load(model).unwrap();
+        let x = image(32).to_dtype(DType::F64).unwrap();
+        candlelight_core::check_gradients(&loaded.model, &x).unwrap();
+    }
+}
+
+#[test]
+fn the_default_layer_of_class_activation_maps_is_a_tap() {
+    for model in [tiny_resnet(), tiny_vit()] {
+        let loaded = load(model).unwrap();
+        assert!(taps(&loaded).contains(&loaded.model.cam_layer()));
     }
 }
 

@@ -1,1 +1,9 @@
-//! Golden and integration tests of candlelight.
+//! What the test targets share: the reference data of `golden`, its small models, and comparing.
+#![forbid(unsafe_code)]
+
+pub mod cases;
+pub mod compare;
+pub mod folders;
+pub mod zoo;
+
+pub use cases::{Case, Folder, Tensors};

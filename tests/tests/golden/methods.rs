@@ -1,0 +1,71 @@
+//! The reference data's methods, and how this project computes the same.
+
+use anyhow::Result;
+use candle_core::{DType, Tensor};
+use candlelight_core::{Attribution, Explain, Model};
+use candlelight_tests::{Case, Tensors};
+
+use crate::{attention, cams, gradients, layers};
+
+/// All that a method needs to know.
+pub struct Setup<'a> {
+    /// The model, in the case's dtype.
+    pub model: &'a dyn Model,
+    /// The case.
+    pub case: &'a Case,
+    /// The rows to explain.
+    pub x: Tensor,
+    /// Baselines, noise and the like.
+    pub inputs: Tensors,
+    /// The dtype of everything.
+    pub dtype: DType,
+}
+
+/// Named tensors, as the case expects them.
+pub type Outputs = Vec<(String, Tensor)>;
+
+/// Computes the outputs of a case.
+pub type Run = fn(&Setup) -> Result<Outputs>;
+
+/// What is built: the manifest's name of each method.
+pub const METHODS: &[(&str, Run)] = &[
+    ("forward", gradients::forward),
+    ("saliency", gradients::saliency),
+    ("input_x_gradient", gradients::input_x_gradient),
+    ("integrated_gradients", gradients::integrated_gradients),
+    ("expected_gradients", gradients::expected_gradients),
+    ("smoothgrad/smoothgrad_sq/vargrad", gradients::smoothgrad),
+    ("layer_activation", layers::activation),
+    ("layer_gradient_x_activation", layers::gradient_x_activation),
+    ("grad_cam", cams::captum),
+    ("GradCAM", cams::pytorch_grad_cam),
+    ("attention", attention::maps),
+    ("attention_gradient", attention::gradients),
+    ("raw_attention", attention::raw_last),
+    ("attention_rollout", attention::rolled_out),
+];
+
+impl Setup<'_> {
+    /// Explains the case's rows and targets.
+    pub fn explain(&self, method: &dyn Explain) -> Result<Attribution> {
+        let query = (&self.x, self.case.target.clone()).into();
+        Ok(method.attribute(self.model, &query)?)
+    }
+
+    /// An input tensor in the case's dtype.
+    pub fn input(&self, name: &str) -> Result<Tensor> {
+        self.inputs.get(name, self.dtype)
+    }
+
+    /// The sum of the target logits.
+    pub fn score(&self, outputs: &Tensor) -> Result<Tensor> {
+        let classes: Vec<u32> = self.case.target.iter().map(|&class| class as u32).collect();
+        let index = Tensor::new(classes, outputs.device())?.unsqueeze(1)?;
+        Ok(outputs.gather(&index, 1)?.sum_all()?)
+    }
+}
+
+/// One output.
+pub fn one(name: &str, tensor: Tensor) -> Outputs {
+    vec![(name.to_owned(), tensor)]
+}

@@ -1,0 +1,43 @@
+//! The one list of what the reference data holds and this project does not have, with the reasons.
+
+/// Methods of the manifests that are not built, by the manifests' names.
+pub const NOT_YET: &[(&str, &str)] = &[
+    ("gradient_shap", "not built yet: noise on the input of Expected Gradients"),
+    ("guided_backprop", "not built yet: rules at activations"),
+    ("deconvolution", "not built yet: rules at activations"),
+    ("guided_grad_cam", "not built yet: rules at activations"),
+    ("layer_integrated_gradients", "not built yet: path methods at a layer"),
+    ("layer_conductance", "not built yet: path methods at a layer"),
+    ("internal_influence", "not built yet: path methods at a layer"),
+    ("neuron_gradient", "not built yet: explanations of a neuron"),
+    ("neuron_integrated_gradients", "not built yet: explanations of a neuron"),
+    ("GradCAMPlusPlus", "not built yet: other class activation maps"),
+    ("XGradCAM", "not built yet: other class activation maps"),
+    ("HiResCAM", "not built yet: other class activation maps"),
+    ("LayerCAM", "not built yet: other class activation maps"),
+    ("GradCAMElementWise", "not built yet: other class activation maps"),
+    ("ScoreCAM", "not built yet: other class activation maps"),
+    ("AblationCAM", "not built yet: other class activation maps"),
+    ("EigenCAM", "not built yet: other class activation maps"),
+    ("EigenGradCAM", "not built yet: other class activation maps"),
+    ("cam", "not built yet: other class activation maps"),
+    ("lrp", "not built yet: rules of relevance propagation"),
+    ("deeplift_rescale", "not built yet: DeepLIFT"),
+    ("deeplift_shap", "not built yet: DeepLIFT"),
+    ("deeplift_revealcancel", "not built yet: DeepLIFT"),
+    ("occlusion", "not built yet: perturbation"),
+    ("feature_ablation", "not built yet: perturbation"),
+    ("shapley", "not built yet: perturbation"),
+    ("shapley/kernel_shap", "not built yet: perturbation"),
+    ("lime", "not built yet: perturbation"),
+    ("rise", "not built yet: perturbation"),
+    ("tcav", "not built yet: concepts"),
+    ("gradient_attention_rollout", "not built yet: attention weighted by gradients"),
+    ("transformer_attribution", "not built yet: attention weighted by gradients"),
+    ("attention_flow", "not built yet: attention flow"),
+    ("attnlrp", "not built yet: rules for attention"),
+    ("cp_lrp", "not built yet: rules for attention"),
+];
+
+/// Cases of methods that are built and cannot be met: id, dtype, reason.
+pub const EXCEPTIONS: &[(&str, &str, &str)] = &[];

@@ -1,0 +1,9 @@
+//! What holds across crates: rivals on the same weights, gradients checked, axioms over every method, bad input.
+
+mod axioms;
+mod check_gradients;
+mod fixtures;
+mod path_axioms;
+mod refusals;
+mod rivals;
+mod targets;

@@ -24,6 +24,8 @@ pub(crate) struct Field {
     pub(crate) width: usize,
     /// How many channels were reduced.
     pub(crate) channels: usize,
+    /// Whether values below zero were set to zero.
+    pub(crate) clipped: bool,
 }
 
 impl Field {
@@ -39,7 +41,14 @@ impl Field {
         check_finite("the map", &all)?;
         let plane = height * width;
         let pixel = |at: usize| reduce.channels(all[at..].iter().step_by(plane).copied());
-        Ok(Self { values: (0..plane).map(pixel).collect(), height, width, channels })
+        Ok(Self { values: (0..plane).map(pixel).collect(), height, width, channels, clipped: false })
+    }
+
+    /// The field with zero in place of what is negative.
+    pub(crate) fn positive(mut self) -> Self {
+        self.clipped = self.range().0 < 0.0;
+        self.values.iter_mut().for_each(|value| *value = value.max(0.0));
+        self
     }
 
     /// The value at a row and column.
@@ -59,7 +68,7 @@ impl Field {
             })
         };
         let values = rows.iter().flat_map(pixel).collect();
-        Self { values, height, width, channels: self.channels }
+        Self { values, height, width, channels: self.channels, clipped: self.clipped }
     }
 
     /// The smallest and the largest value.
@@ -120,7 +129,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn field(values: Vec<f64>, height: usize, width: usize) -> Field {
-        Field { values, height, width, channels: 1 }
+        Field { values, height, width, channels: 1, clipped: false }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use candle_core::Tensor;
+use candlelight_core::{Attribution, Reading, method};
 use image::{Rgb, RgbImage};
 
 use crate::colormap::ColorMap;
@@ -46,6 +47,7 @@ impl Default for Opacity {
 #[derive(Clone, Debug)]
 pub struct Heatmap {
     map: Tensor,
+    reading: Reading,
     reduce: Reduce,
     normalize: Normalize,
     colors: Option<ColorMap>,
@@ -53,14 +55,28 @@ pub struct Heatmap {
 }
 
 impl Heatmap {
+    /// The map of an explanation with one row, read as its method's maps are meant to be.
+    pub fn of(attribution: &Attribution) -> Self {
+        // A composed method, `smoothgrad(saliency)`, is read as its innermost part.
+        let innermost = attribution.method().rsplit('(').next().unwrap_or_default().trim_end_matches(')');
+        let reading = method(innermost).map_or(Reading::Signed, |method| method.reading);
+        Self::new(attribution.values()).reading(reading)
+    }
+
     /// A map in its own units.
     ///
     /// # Shapes
     /// `[1, C, h, w]`, `[C, h, w]` or `[h, w]`, any float type on any device; `h` x `w` may be coarser than the
     /// picture (a feature map, a grid of patches).
     pub fn new(values: &Tensor) -> Self {
-        let (reduce, normalize) = (Reduce::default(), Normalize::default());
-        Self { map: values.clone(), reduce, normalize, colors: None, opacity: Opacity::default() }
+        let (reduce, normalize, reading) = (Reduce::default(), Normalize::default(), Reading::Signed);
+        Self { map: values.clone(), reading, reduce, normalize, colors: None, opacity: Opacity::default() }
+    }
+
+    /// Sets what values below zero mean: on a positive reading nothing, and they are drawn as zero. They mean
+    /// something unless told.
+    pub fn reading(self, reading: Reading) -> Self {
+        Self { reading, ..self }
     }
 
     /// Sets how channels become one value per pixel; their sum unless told.
@@ -116,11 +132,15 @@ impl Heatmap {
             };
             lines.push(format!("{how} over {} channels", field.channels));
         }
+        if field.clipped {
+            lines.push("values below 0 not shown".into());
+        }
         lines
     }
 
     pub(crate) fn read(&self) -> Result<(Field, Scale)> {
         let field = Field::read(&self.map, self.reduce)?;
+        let field = if self.reading == Reading::Positive { field.positive() } else { field };
         let scale = Scale::of(&field, self.normalize, self.colors)?;
         Ok((field, scale))
     }

@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     fn field(values: &[f64]) -> Field {
-        Field { values: values.to_vec(), height: 1, width: values.len(), channels: 1 }
+        Field { values: values.to_vec(), height: 1, width: values.len(), channels: 1, clipped: false }
     }
 
     #[test]

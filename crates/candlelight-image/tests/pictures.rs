@@ -191,3 +191,14 @@ proptest! {
         prop_assert!(drawn.to_image().is_ok());
     }
 }
+
+#[test]
+fn an_attribution_is_drawn_as_its_method_is_read() {
+    use candlelight_core::{Explain, InputXGradient, Saliency};
+    let x = Tensor::new(&[[[[1f32, -2.0], [3.0, 4.0]]]], &Device::Cpu).unwrap();
+    let model = |x: &Tensor| x.flatten_from(1)?.sum(1);
+    let signed = InputXGradient.explain(&model, &x).unwrap();
+    assert_eq!(Heatmap::of(&signed).to_image().unwrap(), Heatmap::new(signed.values()).to_image().unwrap());
+    let clipped = Heatmap::of(&Saliency::signed().explain(&|x: &Tensor| model(&x.sqr()?), &x).unwrap());
+    assert!(clipped.caption().unwrap().contains("values below 0 not shown"));
+}

@@ -1,1 +1,28 @@
 //! Measures of explanations: attribution in, number out.
+//!
+//! A metric is a plain struct with `Default`; all of them stand in [`METRICS`]. Every row of a batch gets its own
+//! number, which no other row can change.
+//!
+//! ```
+//! use candle_core::{Device, Tensor};
+//! use candlelight_core::{Explain, InputXGradient};
+//! use candlelight_metrics::{Metric, PointingGame};
+//!
+//! let x = Tensor::new(&[[[[0.0f64, 2.0], [1.0, 0.0]]]], &Device::Cpu)?;
+//! let map = InputXGradient.explain(&|x: &Tensor| x.flatten_from(1)?.sum(1), &x)?;
+//! let mask = Tensor::new(&[[[0u8, 1], [0, 0]]], &Device::Cpu)?;
+//! assert_eq!(PointingGame::default().score(&map, &mask)?, [1.0]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod error;
+mod located;
+mod metric;
+mod pointing_game;
+mod relevance_mass;
+
+pub use error::{Error, Result};
+pub use metric::{Entry, METRICS, Metric};
+pub use pointing_game::PointingGame;
+pub use relevance_mass::{Relevance, RelevanceMassAccuracy};

@@ -1,0 +1,64 @@
+//! What can go wrong between a map and its number.
+
+/// What this crate's functions return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a map has no score.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The mask covers nothing, so that nothing could be found.
+    #[error("the mask of row `{row}` is empty: there is nothing to find; leave the row out")]
+    EmptyMask {
+        /// The row of the batch.
+        row: usize,
+    },
+    /// Every pixel has the same value, so that none is more important than another.
+    #[error(
+        "the map of row `{row}` is `{value}` everywhere and points nowhere; see what the explanation's convergence says"
+    )]
+    ConstantMap {
+        /// The row of the batch.
+        row: usize,
+        /// The value of every pixel.
+        value: f64,
+    },
+    /// The relevance sums to nothing, so that no share of it can be taken.
+    #[error("the map of row `{row}` holds no relevance (its sum is `{sum}`); count magnitudes instead")]
+    NoRelevance {
+        /// The row of the batch.
+        row: usize,
+        /// The sum over the map.
+        sum: f64,
+    },
+    /// NaN or an infinity in the map.
+    #[error("the map of row `{row}` holds `{value}`; check the input and the weights")]
+    NotFinite {
+        /// The row of the batch.
+        row: usize,
+        /// The first such value.
+        value: f64,
+    },
+    /// Masks that do not fit the map.
+    #[error("the masks have shape {found:?}, expected {expected}")]
+    Shape {
+        /// Their shape.
+        found: Vec<usize>,
+        /// What would fit.
+        expected: String,
+    },
+    /// A metric that is not in the registry.
+    #[error("unknown metric `{name}`; known are {}", .known.join(", "))]
+    UnknownMetric {
+        /// The name asked for.
+        name: String,
+        /// Every registered name.
+        known: Vec<&'static str>,
+    },
+    /// The map could not be read.
+    #[error(transparent)]
+    Core(#[from] candlelight_core::Error),
+    /// A tensor operation failed.
+    #[error("a tensor operation failed: {0}")]
+    Candle(#[from] candle_core::Error),
+}

@@ -62,14 +62,35 @@ impl ViT {
     pub fn check_size(&self, size: (usize, usize)) -> crate::Result<()> {
         self.embeddings.check(size)
     }
+
+    /// The tokens after the last norm, the class token first: for heads of one's own.
+    ///
+    /// # Shapes
+    ///
+    /// `x` is `[N, C, H, W]`, the tokens are `[N, 1 + patches, hidden_size]`.
+    ///
+    /// # Errors
+    ///
+    /// The shape of `x` does not fit.
+    pub fn tokens(&self, x: &Tensor) -> Result<Tensor> {
+        let x = self.embeddings.forward(x)?;
+        let x = self.blocks.iter().try_fold(x, |x, block| block.forward(&x))?;
+        self.norm.forward(&x)
+    }
+
+    /// Logits `[N, classes]` of [`tokens`](Self::tokens).
+    ///
+    /// # Errors
+    ///
+    /// The shape of `tokens` does not fit.
+    pub fn classify(&self, tokens: &Tensor) -> Result<Tensor> {
+        self.head.forward(&tokens.i((.., 0))?.contiguous()?)
+    }
 }
 
 impl Module for ViT {
     /// Logits `[N, classes]` of images `[N, C, H, W]` of the configured size.
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let x = self.embeddings.forward(x)?;
-        let x = self.blocks.iter().try_fold(x, |x, block| block.forward(&x))?;
-        let class_token = self.norm.forward(&x)?.i((.., 0))?;
-        self.head.forward(&class_token.contiguous()?)
+        self.classify(&self.tokens(x)?)
     }
 }

@@ -226,3 +226,54 @@ pub fn conv2d_no_bias(
     let conv = candle_nn::conv2d_no_bias(in_channels, out_channels, kernel_size, config, vb)?;
     Ok(Conv2d::new(conv.weight().clone(), None, config).at(name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    /// Rounding of sums of a few dozen products in double precision.
+    const TOLERANCE: f64 = 1e-12;
+
+    fn wave(shape: (usize, usize, usize, usize), step: f64) -> Result<Tensor> {
+        let n = shape.0 * shape.1 * shape.2 * shape.3;
+        let values: Vec<f64> = (0..n).map(|i| (i as f64 * step).sin()).collect();
+        Tensor::from_vec(values, shape, &Device::Cpu)
+    }
+
+    fn assert_close(a: &Tensor, b: &Tensor) -> Result<()> {
+        assert_eq!(a.dims(), b.dims());
+        assert!((a - b)?.abs()?.max_all()?.to_scalar::<f64>()? < TOLERANCE);
+        Ok(())
+    }
+
+    #[test]
+    fn gradients_by_candle_equal_gradients_by_kernel() -> Result<()> {
+        for (stride, padding, dilation, groups) in
+            [(1, 0, 1, 1), (1, 1, 1, 2), (2, 1, 1, 1), (2, 0, 1, 4), (3, 2, 1, 1), (1, 2, 2, 1), (2, 3, 2, 2)]
+        {
+            for (h, w) in [(7, 7), (8, 7), (9, 10)] {
+                let config = Conv2dConfig { stride, padding, dilation, groups, ..Conv2dConfig::default() };
+                let (x, weight) = (wave((2, 4, h, w), 0.37)?, wave((8, 4 / groups, 3, 3), 0.71)?);
+                let geometry = Conv2d::new(weight.clone(), None, config).geometry(&x)?;
+                let y = geometry.forward(&x, &weight, None)?;
+                assert_close(&y, &x.conv2d(&weight, padding, stride, dilation, groups)?)?;
+                let g = (y.sin()? + 0.1)?;
+                let input = geometry.input_gradient_by_candle(&g, &weight)?;
+                assert_close(&geometry.input_gradient(&g, &weight)?, &input)?;
+                let weights = geometry.weight_gradient_by_candle(&g, &x)?;
+                assert_close(&geometry.weight_gradient(&g, &x)?, &weights)?;
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn an_input_that_does_not_fit_is_an_error_that_names_the_layer() -> Result<()> {
+        let conv = Conv2d::new(wave((8, 4, 3, 3), 0.7)?, None, Conv2dConfig::default()).at("layer1.conv1");
+        for shape in [(1, 3, 8, 8), (1, 4, 2, 8)] {
+            assert!(conv.forward(&wave(shape, 0.1)?).unwrap_err().to_string().contains("layer1.conv1"));
+        }
+        Ok(())
+    }
+}

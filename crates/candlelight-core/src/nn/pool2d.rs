@@ -33,13 +33,13 @@ impl Extent {
 fn geometry(x: &Tensor, window: Window, extent: Extent, name: &str) -> Result<Pool2d> {
     let (n, c, h, w) = x.dims4()?;
     let (kernel, stride, padding) = (window.kernel.0, window.stride.0, window.padding.0);
+    if stride == 0 || 2 * padding > kernel {
+        candle_core::bail!(
+            "pool `{name}`: the stride must be positive and the padding at most half of {kernel}"
+        )
+    }
     let places = |size| extent.places(size, kernel, stride, padding);
     match (places(h), places(w)) {
-        _ if stride == 0 || 2 * padding > kernel => {
-            candle_core::bail!(
-                "pool `{name}`: the stride must be positive and the padding at most half of {kernel}"
-            )
-        }
         (Some(oh), Some(ow)) => Ok(Pool2d { planes: n * c, input: (h, w), output: (oh, ow), window }),
         _ => candle_core::bail!(
             "pool `{name}` with a {kernel}x{kernel} window does not fit an input of {h}x{w}"

@@ -39,3 +39,19 @@ fn gradient(y: &Tensor, g: &Tensor, width: usize) -> Result<Tensor> {
         Tensor::from_vec(lend(&y, |y| lend(g, |g| run(y, g)))??, y.shape(), y.device())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{Device, Var};
+
+    #[test]
+    fn large_scores_neither_overflow_nor_lose_their_gradient() -> Result<()> {
+        let x = Var::new(&[[1e4f64, 1e4, -1e4]], &Device::Cpu)?;
+        let y = softmax_last_dim(&x)?;
+        assert_eq!(y.to_vec2::<f64>()?, [[0.5, 0.5, 0.0]]);
+        let g = y.narrow(1, 0, 1)?.sum_all()?.backward()?;
+        assert_eq!(g.get(&x).unwrap().to_vec2::<f64>()?, [[0.25, -0.25, 0.0]]);
+        Ok(())
+    }
+}

@@ -162,7 +162,11 @@ fn sum_in_order<T: Element>(parts: Vec<Vec<T>>, len: usize) -> Vec<T> {
 }
 
 fn check(conv: &Conv2d, sizes: &Sizes, x: usize, weight: usize, gradient: Option<usize>) {
-    assert!(conv.groups > 0 && conv.in_channels % conv.groups == 0 && conv.out_channels % conv.groups == 0);
+    let divided = |channels: usize| conv.groups > 0 && channels.is_multiple_of(conv.groups);
+    assert!(
+        divided(conv.in_channels) && divided(conv.out_channels),
+        "groups must divide both channel counts"
+    );
     assert_eq!(x, conv.batch * conv.groups * sizes.input, "length of the input");
     assert_eq!(weight, conv.groups * sizes.weights, "length of the weight");
     if let Some(gradient) = gradient {

@@ -26,6 +26,8 @@ pub trait Element:
 
     /// The nearest value of this type.
     fn from_f64(value: f64) -> Self;
+    /// Whether this is no number.
+    fn is_nan(self) -> bool;
     /// The exponential function.
     fn exp(self) -> Self;
     /// The square root.
@@ -53,6 +55,10 @@ impl Element for f32 {
         value as f32
     }
     #[inline]
+    fn is_nan(self) -> bool {
+        f32::is_nan(self)
+    }
+    #[inline]
     fn exp(self) -> Self {
         crate::exp::exp_f32(self)
     }
@@ -78,6 +84,10 @@ impl Element for f64 {
     #[inline]
     fn from_f64(value: f64) -> Self {
         value
+    }
+    #[inline]
+    fn is_nan(self) -> bool {
+        f64::is_nan(self)
     }
     #[inline]
     fn exp(self) -> Self {

@@ -52,8 +52,8 @@ pub fn max_pool2d<T: Element>(pool: &Pool2d, x: &[T]) -> (Vec<T>, Vec<u32>) {
 fn first_maximum<T: Element>(values: impl Iterator<Item = (T, u32)>) -> (T, u32) {
     values
         .reduce(|best, next| {
-            let best_is_nan = best.0 != best.0;
-            if !best_is_nan && !(next.0 <= best.0) { next } else { best }
+            let wins = next.0 > best.0 || next.0.is_nan();
+            if wins && !best.0.is_nan() { next } else { best }
         })
         .unwrap_or((T::NEG_INFINITY, 0))
 }

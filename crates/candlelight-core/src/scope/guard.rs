@@ -11,10 +11,7 @@ pub(super) struct Guard {
     not_send: PhantomData<*const ()>,
 }
 
-/// ```compile_fail
-/// fn is_send<T: Send>() {}
-/// is_send::<std::marker::PhantomData<*const ()>>();
-/// ```
+/// Proof that a [`Guard`] is not `Send`: were it, this would not compile.
 const _: () = {
     /// Ambiguous, and so an error, exactly when `T: Send`.
     trait AmbiguousIfSend<A> {

@@ -1,74 +1,142 @@
 //! Whether a model's gradient is its derivative.
 
-use crate::schedule::{Run, to_f64};
+use crate::random::Stream;
+use crate::schedule::{Prediction, Run, to_f64};
 use crate::{Budget, Error, Model, Query, Result};
 use candle_core::{DType, Tensor};
 
-/// Step of the central difference, as a share of the input's root mean square: small against the model's curvature,
-/// large against rounding in single precision.
-const STEPS: [f64; 3] = [3e-3, 1e-2, 1e-3];
-/// How far prediction and measurement may differ, relative to the larger along any direction. A severed branch
-/// changes the derivative by tens of per cent; kinks and rounding of a sound model by a few.
-const TOLERANCE: f64 = 0.1;
+/// Random test directions beside the gradient's own.
+const RANDOM: usize = 7;
+/// All test directions.
+const DIRECTIONS: usize = RANDOM + 1;
+/// Units in the last place by which rounding inside a model may move its score.
+const ROUNDING: f64 = 16.0;
+
+/// How far from the input the check is made, as a share of its root mean square. Images have constant regions, where
+/// whole windows of a max pool tie and a model has no derivative; a little noise parts the ties.
+const JITTER: f64 = 0.01;
 
 /// What [`check_gradients`] found.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GradientCheck {
-    /// The largest difference between predicted and measured change along the test directions, relative to the
-    /// largest change.
+    /// The difference between predicted and measured change, relative to the change: the larger of that along the
+    /// gradient and that over random directions.
     pub worst: f64,
 }
 
-/// Compares the gradient of the top score of the first row of `x` with central differences along test directions:
-/// the gradient itself, the input, and coarse patterns.
+/// Compares the gradient of the top score near the first row of `x` with finite differences, along the gradient itself
+/// and along random directions.
 ///
 /// candle's fused operations have no gradient and raise no error, so that a model's gradient can be missing or, where
-/// a residual stream stays alive around a severed branch, silently wrong.
+/// a residual stream stays alive around a severed branch, silently wrong. Random directions are what finds the latter:
+/// the difference over them, relative to the change, estimates ‖severed part‖ / ‖gradient‖, where the severed part may
+/// well be orthogonal to the gradient that is left.
 ///
 /// # Errors
 /// [`Error::NoGradient`] if nothing arrives at the input, [`Error::WrongGradient`] if what arrives is not the
 /// derivative, [`Error::NotDifferentiable`] if an operation has no backward pass.
 pub fn check_gradients(model: &dyn Model, x: &Tensor) -> Result<GradientCheck> {
-    let query = Query::new(&x.narrow(0, 0, 1)?).budget(Budget::Rows(2 * DIRECTIONS));
+    let size = scale(&x.narrow(0, 0, 1)?)?;
+    let query =
+        Query::new(&jittered(&x.narrow(0, 0, 1)?, JITTER * size)?).budget(Budget::Rows(2 * DIRECTIONS));
     let mut run = Run::new(model, &query, 1)?;
     let (prediction, gradient) = run.gradients_of_input()?;
     let directions = directions(query.input(), &gradient)?;
     let predicted = directions.iter().map(|d| dot(d, &gradient)).collect::<Result<Vec<_>>>()?;
-    let mut best: Option<(f64, f64, f64)> = None;
-    for share in STEPS {
-        let step = share * root_mean_square(query.input())?.max(f64::MIN_POSITIVE);
-        let points = points(query.input(), &directions, step)?;
-        let scores = run.scores(&points, &vec![0; 2 * directions.len()], &prediction.target)?;
-        let measured = scores.chunks(2).map(|pair| (pair[0] - pair[1]) / (2.0 * step));
-        let found = worst(&predicted, &measured.collect::<Vec<_>>());
-        if best.is_none_or(|best| found.0 < best.0) {
+    let precision = Precision::of(x.dtype());
+    let rounding = ROUNDING * precision.epsilon * prediction.scores[0].abs();
+    let mut best: Option<Comparison> = None;
+    for share in precision.steps {
+        let step = share * size;
+        let measured = measure(&mut run, &directions, step, &prediction)?;
+        let measured = measured.into_iter().zip(&predicted).map(|(slopes, &p)| slopes.nearest(p));
+        let found = Comparison::new(&predicted, &measured.collect::<Vec<_>>(), rounding / step);
+        if best.as_ref().is_none_or(|best| found.worst < best.worst) {
             best = Some(found);
         }
-        if found.0 <= TOLERANCE {
+        if found.worst <= precision.tolerance {
             break;
         }
     }
     match best {
-        Some((worst, predicted, measured)) if worst > TOLERANCE => {
+        Some(Comparison { worst, at: (predicted, measured) }) if worst > precision.tolerance => {
             Err(Error::wrong_gradient(predicted, measured))
         }
-        best => Ok(GradientCheck { worst: best.map_or(0.0, |best| best.0) }),
+        best => Ok(GradientCheck { worst: best.map_or(0.0, |best| best.worst) }),
     }
 }
 
-/// Test directions.
-const DIRECTIONS: usize = 4;
+/// What can be told apart in a dtype.
+struct Precision {
+    /// The distance from 1 to the next number.
+    epsilon: f64,
+    /// Steps of the central difference as shares of the input's root mean square, the likeliest first: small against
+    /// the distance between the kinks of a ReLU net, large against rounding.
+    steps: [f64; 4],
+    /// The relative difference that is still put down to kinks and rounding.
+    tolerance: f64,
+}
 
-/// Directions of root mean square 1: along the gradient, along the input, and two coarse waves, in which the
-/// contributions of a severed branch do not average out.
-fn directions(x: &Tensor, gradient: &Tensor) -> Result<Vec<Tensor>> {
-    let wave = |period: f64| -> Result<Tensor> {
-        let n = x.elem_count();
-        let values: Vec<f64> = (0..n).map(|i| (i as f64 / n as f64 * period).sin() + 0.3).collect();
-        Ok(Tensor::from_vec(values, x.shape(), x.device())?.to_dtype(x.dtype())?)
+impl Precision {
+    fn of(dtype: DType) -> Self {
+        match dtype {
+            DType::F64 => Self { epsilon: f64::EPSILON, steps: [1e-7, 1e-6, 1e-8, 1e-5], tolerance: 1e-3 },
+            DType::F32 => {
+                Self { epsilon: f64::from(f32::EPSILON), steps: [3e-4, 1e-3, 1e-4, 3e-3], tolerance: 0.05 }
+            }
+            _ => Self { epsilon: 2f64.powi(-8), steps: [1e-1, 3e-1, 3e-2, 1e-2], tolerance: 0.3 },
+        }
+    }
+}
+
+/// The slopes of a score along one direction.
+#[derive(Clone, Copy)]
+struct Slopes {
+    central: f64,
+    forward: f64,
+    backward: f64,
+}
+
+impl Slopes {
+    /// The slope nearest to `predicted`. Near a kink of a ReLU net the gradient is the slope of one side only, and the
+    /// central difference a mixture of both.
+    fn nearest(self, predicted: f64) -> f64 {
+        let apart = |slope: f64| (slope - predicted).abs();
+        let sides = [self.forward, self.backward];
+        sides.into_iter().fold(self.central, |best, side| if apart(side) < apart(best) { side } else { best })
+    }
+}
+
+/// The slopes of the score along every direction.
+fn measure(run: &mut Run, directions: &[Tensor], step: f64, prediction: &Prediction) -> Result<Vec<Slopes>> {
+    let shift = |d: &Tensor, step: f64| Ok((run.input() + (d * step)?)?);
+    let points = directions.iter().flat_map(|d| [shift(d, step), shift(d, -step)]);
+    let points = Tensor::cat(&points.collect::<Result<Vec<_>>>()?, 0)?;
+    let scores = run.scores(&points, &vec![0; 2 * directions.len()], &prediction.target)?;
+    let score = prediction.scores[0];
+    let slopes = |pair: &[f64]| Slopes {
+        central: (pair[0] - pair[1]) / (2.0 * step),
+        forward: (pair[0] - score) / step,
+        backward: (score - pair[1]) / step,
     };
-    let all: [Tensor; DIRECTIONS] = [gradient.clone(), x.clone(), wave(9.0)?, wave(61.0)?];
-    all.iter().map(unit).collect()
+    Ok(scores.chunks(2).map(slopes).collect())
+}
+
+/// The root mean square of the input; 1 for zeros.
+fn scale(x: &Tensor) -> Result<f64> {
+    let size = root_mean_square(x)?;
+    Ok(if size > 0.0 { size } else { 1.0 })
+}
+
+/// The input with noise of this size.
+fn jittered(x: &Tensor, size: f64) -> Result<Tensor> {
+    Ok((x + (Stream::new(0, 0, DIRECTIONS as u64).normal_like(x)? * size)?)?)
+}
+
+/// Directions of root mean square 1: the gradient, then Gaussian noise.
+fn directions(x: &Tensor, gradient: &Tensor) -> Result<Vec<Tensor>> {
+    let noise = (0..RANDOM as u64).map(|draw| unit(&Stream::new(0, 0, draw).normal_like(x)?));
+    std::iter::once(unit(gradient)).chain(noise).collect()
 }
 
 fn unit(direction: &Tensor) -> Result<Tensor> {
@@ -85,15 +153,31 @@ fn dot(a: &Tensor, b: &Tensor) -> Result<f64> {
     Ok(to_f64(&product.sum_all()?)?.iter().sum())
 }
 
-/// The input shifted up and down along every direction.
-fn points(x: &Tensor, directions: &[Tensor], step: f64) -> Result<Tensor> {
-    let shifted = directions.iter().flat_map(|d| [step, -step].map(|step| Ok((x + (d * step)?)?)));
-    Ok(Tensor::cat(&shifted.collect::<Result<Vec<_>>>()?, 0)?)
+/// How predicted and measured derivatives agree at one step.
+#[derive(Clone, Copy)]
+struct Comparison {
+    worst: f64,
+    /// Predicted and measured derivative along the direction in which they differ most.
+    at: (f64, f64),
 }
 
-/// The largest difference relative to the largest change, with what was predicted and measured there.
-fn worst(predicted: &[f64], measured: &[f64]) -> (f64, f64, f64) {
-    let scale = predicted.iter().chain(measured).fold(0.0f64, |m, v| m.max(v.abs()));
-    let error = |(&p, &m): (&f64, &f64)| (if scale == 0.0 { 0.0 } else { (p - m).abs() / scale }, p, m);
-    predicted.iter().zip(measured).map(error).fold((0.0, 0.0, 0.0), |a, b| if b.0 > a.0 { b } else { a })
+impl Comparison {
+    /// Compares derivatives of which the first is along the gradient; differences up to `floor` are rounding.
+    fn new(predicted: &[f64], measured: &[f64], floor: f64) -> Self {
+        let pairs: Vec<(f64, f64)> = predicted.iter().copied().zip(measured.iter().copied()).collect();
+        let (along, across) = pairs.split_at(1);
+        let groups = [(relative(along, floor), along), (relative(across, floor), across)];
+        let (worst, group) = if groups[0].0 > groups[1].0 { groups[0] } else { groups[1] };
+        let apart = |(p, m): &(f64, f64)| (p - m).abs();
+        let at = group.iter().max_by(|a, b| apart(a).total_cmp(&apart(b))).copied().unwrap_or_default();
+        Self { worst, at }
+    }
+}
+
+/// ‖predicted − measured‖ less what rounding explains, relative to the larger of ‖predicted‖ and ‖measured‖.
+fn relative(pairs: &[(f64, f64)], floor: f64) -> f64 {
+    let norm = |f: &dyn Fn(&(f64, f64)) -> f64| pairs.iter().map(|pair| f(pair).powi(2)).sum::<f64>().sqrt();
+    let apart = norm(&|(p, m)| ((p - m).abs() - floor).max(0.0));
+    let scale = norm(&|(p, _)| *p).max(norm(&|(_, m)| *m));
+    if apart == 0.0 { 0.0 } else { apart / scale }
 }

@@ -160,14 +160,9 @@ impl Error {
 
 impl From<candle_core::Error> for Error {
     fn from(error: candle_core::Error) -> Self {
-        match &error {
-            candle_core::Error::BackwardNotSupported { op } => {
-                Self::NotDifferentiable { message: format!("candle has no backward pass for `{op}`") }
-            }
-            candle_core::Error::WithBacktrace { inner, .. } if is_backward(inner) => {
-                Self::NotDifferentiable { message: root_message(&error) }
-            }
-            _ => Self::Candle(error),
+        match is_backward(&error) {
+            true => Self::NotDifferentiable { message: root_message(&error) },
+            false => Self::Candle(error),
         }
     }
 }
@@ -181,8 +176,16 @@ impl From<Error> for candle_core::Error {
     }
 }
 
+/// Whether candle says that an operation has no backward pass: by an error of its own, or by a message only.
 fn is_backward(error: &candle_core::Error) -> bool {
-    matches!(error, candle_core::Error::BackwardNotSupported { .. })
+    match error {
+        candle_core::Error::BackwardNotSupported { .. } => true,
+        candle_core::Error::Msg(message) => message.starts_with("backward not supported"),
+        candle_core::Error::WithBacktrace { inner, .. } | candle_core::Error::Context { inner, .. } => {
+            is_backward(inner)
+        }
+        _ => false,
+    }
 }
 
 /// candle's message without its backtrace.

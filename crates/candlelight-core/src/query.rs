@@ -120,9 +120,10 @@ impl Query {
         self.progress.as_ref().map_or(ControlFlow::Continue(()), |f| f(progress))
     }
 
-    /// The same question about another input; progress is the caller's to report.
-    pub(crate) fn about(&self, input: &Tensor, target: Target) -> Self {
-        Self { input: input.clone(), target, progress: None, ..self.clone() }
+    /// The same question about one batch of other inputs, all in flight at once; progress is the caller's to report.
+    pub(crate) fn about(&self, batch: &Tensor, target: Target) -> Self {
+        let budget = Budget::Rows(batch.dims()[0]);
+        Self { input: batch.clone(), target, budget, progress: None, ..self.clone() }
     }
 }
 

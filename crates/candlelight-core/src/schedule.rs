@@ -251,8 +251,9 @@ fn check_input(input: &Tensor) -> Result<()> {
 /// How many values are NaN or infinite.
 pub(crate) fn not_finite(x: &Tensor) -> Result<usize> {
     let x = x.detach();
-    let finite = (&x - &x)?.eq(0.0)?.to_dtype(DType::F32)?.flatten_all()?.contiguous()?;
-    let per_block = finite.elem_count().min(1 << 20).max(1);
+    // Zero times a number is zero; times a NaN or an infinity it is NaN.
+    let finite = x.affine(0.0, 0.0)?.eq(0.0)?.to_dtype(DType::F32)?.flatten_all()?.contiguous()?;
+    let per_block = finite.elem_count().clamp(1, 1 << 20);
     let count = (0..finite.elem_count()).step_by(per_block).try_fold(0usize, |count, from| {
         let block = finite.narrow(0, from, per_block.min(finite.elem_count() - from))?;
         Ok::<_, Error>(count + block.sum_all()?.to_scalar::<f32>()? as usize)

@@ -1,4 +1,5 @@
 //! Every layer's pull-back against central differences, for its input and, where it is trained, its parameters.
+#![allow(clippy::unwrap_used, reason = "helpers of tests, where a panic is the report")]
 
 use candle_core::{DType, Device, Module, ModuleT, Result, Tensor, Var};
 use candle_nn::{VarBuilder, VarMap};

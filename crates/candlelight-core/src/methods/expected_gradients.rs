@@ -125,13 +125,13 @@ impl Explain for ExpectedGradients {
         let mut run = Run::new(model, query, self.planned(rows, draws))?;
         let prediction = run.predict()?;
         let mut moments = vec![Moments::new(&query.input().get(0)?)?; rows];
-        let point = |row: usize, draw: usize| {
+        let version = |row: usize, draw: usize| {
             let (reference, alpha) = self.draw(query, row, draw)?;
-            Ok((&reference + ((query.input().get(row)? - &reference)? * alpha)?)?)
+            let path = (query.input().get(row)? - &reference)?;
+            Ok(((reference + (&path * alpha)?)?, path))
         };
-        versions::gradients(&mut run, draws, &prediction.target, point, |row, draw, gradient| {
-            let (reference, _) = self.draw(query, row, draw)?;
-            moments[row].add(&((query.input().get(row)? - reference)? * gradient)?)
+        versions::gradients(&mut run, draws, &prediction.target, version, |row, path, gradient| {
+            moments[row].add(&(path * gradient)?)
         })?;
         let means = moments.iter().map(Moments::mean).collect::<Result<Vec<_>>>()?;
         let values = Tensor::stack(&means, 0)?;

@@ -3,8 +3,7 @@
 use super::versions;
 use super::{Quadrature, at_least_one};
 use crate::baseline::Baseline;
-use crate::schedule::Run;
-use crate::schedule::to_f64;
+use crate::schedule::{Run, to_f64};
 use crate::{Attribution, Completeness, Convergence, Explain, Model, Query, Result};
 use candle_core::Tensor;
 
@@ -59,9 +58,12 @@ impl Explain for IntegratedGradients {
         let prediction = run.predict()?;
         let path = (query.input() - &baseline)?;
         let mut sums = vec![path.get(0)?.zeros_like()?; rows];
-        let point = |row: usize, step: usize| Ok((baseline.get(row)? + (path.get(row)? * nodes[step].0)?)?);
-        versions::gradients(&mut run, nodes.len(), &prediction.target, point, |row, step, gradient| {
-            sums[row] = (&sums[row] + (gradient * nodes[step].1)?)?;
+        let version = |row: usize, step: usize| {
+            let (alpha, weight) = nodes[step];
+            Ok(((baseline.get(row)? + (path.get(row)? * alpha)?)?, weight))
+        };
+        versions::gradients(&mut run, nodes.len(), &prediction.target, version, |row, weight, gradient| {
+            sums[row] = (&sums[row] + (gradient * weight)?)?;
             Ok(())
         })?;
         let values = (path * Tensor::stack(&sums, 0)?)?;

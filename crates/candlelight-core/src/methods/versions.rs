@@ -5,21 +5,23 @@ use crate::target::Resolved;
 use crate::{Result, Sampling};
 use candle_core::Tensor;
 
-/// Differentiates the score at `draws` versions of every row and hands the gradients to `visit(row, draw,
-/// gradient)` in order, whatever the batch: sums over them do not depend on it.
-pub(super) fn gradients(
+/// Differentiates the score at `draws` versions of every row. `version(row, draw)` gives the point and what the
+/// caller wants back with its gradient; `visit(row, that, gradient)` is called in order, whatever the batch, so that
+/// sums over the gradients do not depend on it.
+pub(super) fn gradients<C>(
     run: &mut Run,
     draws: usize,
     target: &Resolved,
-    mut point: impl FnMut(usize, usize) -> Result<Tensor>,
-    mut visit: impl FnMut(usize, usize, &Tensor) -> Result<()>,
+    version: impl Fn(usize, usize) -> Result<(Tensor, C)>,
+    mut visit: impl FnMut(usize, C, &Tensor) -> Result<()>,
 ) -> Result<()> {
     for range in run.batches(run.rows() * draws) {
         let rows: Vec<usize> = range.clone().map(|k| k / draws).collect();
-        let points = range.clone().map(|k| point(k / draws, k % draws)).collect::<Result<Vec<_>>>()?;
+        let versions = range.map(|k| version(k / draws, k % draws)).collect::<Result<Vec<_>>>()?;
+        let (points, contexts): (Vec<Tensor>, Vec<C>) = versions.into_iter().unzip();
         let gradients = run.gradients(&Tensor::stack(&points, 0)?, &rows, target)?;
-        for (n, k) in range.enumerate() {
-            visit(k / draws, k % draws, &gradients.get(n)?)?;
+        for (n, (row, context)) in rows.into_iter().zip(contexts).enumerate() {
+            visit(row, context, &gradients.get(n)?)?;
         }
     }
     Ok(())

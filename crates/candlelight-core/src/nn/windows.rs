@@ -22,9 +22,10 @@ fn unslice(pool: &Pool2d, slices: impl Iterator<Item = Result<Tensor>>, like: &T
     for (k, slice) in slices.enumerate() {
         let rows = indices(pool.output.0, pool.window.stride.0, k / pool.window.kernel.1, like)?;
         let columns = indices(pool.output.1, pool.window.stride.1, k % pool.window.kernel.1, like)?;
-        let (n, c, oh, _) = slice.as_ref().map_err(|e| candle_core::Error::msg(e))?.dims4()?;
+        let slice = slice?;
+        let (n, c, oh, _) = slice.dims4()?;
         let wide =
-            Tensor::zeros((n, c, oh, width), like.dtype(), like.device())?.index_add(&columns, &slice?, 3)?;
+            Tensor::zeros((n, c, oh, width), like.dtype(), like.device())?.index_add(&columns, &slice, 3)?;
         let full = Tensor::zeros((n, c, height, width), like.dtype(), like.device())?;
         sum = (sum + full.index_add(&rows, &wide, 2)?)?;
     }

@@ -73,7 +73,9 @@ struct Precision {
     /// Steps of the central difference as shares of the input's root mean square, the likeliest first: small against
     /// the distance between the kinks of a ReLU net, large against rounding.
     steps: [f64; 4],
-    /// The relative difference that is still put down to kinks and rounding.
+    /// The relative difference that is still put down to kinks and rounding. Measured on 14 sound models (perceptrons,
+    /// ResNets to 50 layers, ViTs; `tests`): at most 4e-10 in double and 3e-2 in single precision; on severed ones,
+    /// residual streams with a fused softmax or layer norm in the branch: 0.12 to 0.7 in both.
     tolerance: f64,
 }
 

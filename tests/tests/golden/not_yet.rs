@@ -40,4 +40,10 @@ pub const NOT_YET: &[(&str, &str)] = &[
 ];
 
 /// Cases of methods that are built and cannot be met: id, dtype, reason.
-pub const EXCEPTIONS: &[(&str, &str, &str)] = &[];
+pub const EXCEPTIONS: &[(&str, &str, &str)] = &[(
+    "resnet20_cifar/expected_gradients",
+    "f32",
+    // Measured: draw 0 of row 0 is off by 2e-2 of its largest value, each of the other 47 by less than 1e-6; in
+    // double precision the case is met. The peer's own run in single precision decides this unit the other way.
+    "one of 48 path points has a ReLU within rounding of its kink",
+)];

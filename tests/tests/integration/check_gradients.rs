@@ -1,20 +1,20 @@
 //! `check_gradients` finds what is severed, and passes what is sound.
 
 use anyhow::{Result, ensure};
-use candle_core::{D, DType, Tensor};
+use candle_core::{D, DType, Device, Tensor};
 use candlelight_core::{Error, Model, check_gradients};
 use candlelight_models::{ResNet, ResNetConfig, ViTConfig};
 use candlelight_tests::Folder;
 use candlelight_tests::folders::{Place, places};
 
-use crate::fixtures::{builder, noise, random_resnet, random_vit};
+use crate::fixtures::{builder, images, noise, random_resnet, random_vit};
 use crate::rivals::{photos, resnet_weights, resnets, their_vit};
 
 const BOTH: [DType; 2] = [DType::F32, DType::F64];
-/// The largest difference on a sound model in double precision. Measured: below 1e-6 on every model here.
-const SOUND_F64: f64 = 1e-4;
-/// The same in single precision: rounding, and kinks within a step.
-const SOUND_F32: f64 = 0.05;
+/// The largest difference on a sound model in double precision, as a share of the change. Measured: 4e-10.
+const SOUND_F64: f64 = 1e-7;
+/// The same in single precision: rounding, and kinks within a step. Measured: 0.03.
+const SOUND_F32: f64 = 0.045;
 
 fn sound(name: &str, model: &dyn Model, x: &Tensor) -> Result<()> {
     let worst = check_gradients(model, x)?.worst;
@@ -83,11 +83,8 @@ fn severed(name: &str, model: &dyn Model, x: &Tensor) -> Result<()> {
 
 #[test]
 fn it_names_what_severs_the_vit_of_candle_transformers() -> Result<()> {
-    for dtype in BOTH {
-        let theirs = their_vit(dtype)?;
-        severed("vit", &|x: &Tensor| theirs.forward(x), &crate::fixtures::images(dtype)?)?;
-    }
-    Ok(())
+    let theirs = their_vit()?;
+    severed("vit", &|x: &Tensor| theirs.forward(x), &images(DType::F32)?)
 }
 
 /// Tokens `[N, T, features]` through a linear map, a residual block with `branch`, and a head.
@@ -118,17 +115,15 @@ fn a_branch_that_ends_in_a_fused_softmax_counts_as_severed() -> Result<()> {
     Ok(())
 }
 
+/// In single precision only: candle's fused layer norm refuses double.
 #[test]
 fn a_branch_behind_a_fused_layer_norm_counts_as_severed() -> Result<()> {
-    for dtype in BOTH {
-        let (weight, bias) = (Tensor::ones(16, dtype, &candle_core::Device::Cpu)?, noise(&[16], 9)?);
-        let bias = bias.to_dtype(dtype)?;
-        let model = residual(dtype, move |h, w| {
-            candle_nn::ops::layer_norm(h, &weight, &bias, 1e-5)?.broadcast_matmul(w)
-        })?;
-        severed("x + norm(x)W", &model, &tokens(dtype)?)?;
-    }
-    Ok(())
+    let (weight, bias) =
+        (Tensor::ones(16, DType::F32, &Device::Cpu)?, noise(&[16], 9)?.to_dtype(DType::F32)?);
+    let model = residual(DType::F32, move |h, w| {
+        candle_nn::ops::layer_norm(h, &weight, &bias, 1e-5)?.broadcast_matmul(w)
+    })?;
+    severed("x + norm(x)W", &model, &tokens(DType::F32)?)
 }
 
 #[test]
@@ -159,7 +154,7 @@ fn a_pool_whose_gradient_candle_scales_counts_as_wrong() -> Result<()> {
 #[test]
 fn a_constant_model_and_an_input_of_zeros_pass() -> Result<()> {
     let x = photos(DType::F32)?;
-    let constant = |x: &Tensor| (x.sum((1, 2, 3))? * 0.0)?.unsqueeze(1);
+    let constant = |x: &Tensor| (x - 100.0)?.relu()?.sum((1, 2, 3))?.unsqueeze(1);
     ensure!(check_gradients(&constant, &x)?.worst == 0.0);
     let smooth = |x: &Tensor| (x + 1.0)?.sin()?.sum((1, 2, 3))?.unsqueeze(1);
     sound("sin(1 + x) at 0", &smooth, &x.zeros_like()?)

@@ -100,15 +100,16 @@ fn completeness(map: &Attribution) -> Result<f64> {
 
 #[test]
 fn integrated_gradients_sum_to_the_difference_of_scores_on_smooth_models() -> Result<()> {
-    /// Fifty Gauss-Legendre points on models without kinks, relative to the difference.
-    const SMOOTH: f64 = 1e-6;
     let folder = golden()?;
-    for id in ["mlp_tanh", "hf_vit", "timm_vit"] {
+    // Points, and the residual relative to the difference. The second derivative of an ELU jumps at 0; near a zero
+    // image the layer norms of a transformer bend sharply.
+    let cases =
+        [("mlp_tanh", 50, 1e-12), ("convnet", 50, 1e-4), ("hf_vit", 300, 1e-12), ("timm_vit", 300, 1e-12)];
+    for (id, steps, allowed) in cases {
         let (model, x) = (folder.model(id, DType::F64)?, folder.sample(id, DType::F64)?);
-        let map = IntegratedGradients::default().explain(&*model, &x)?;
+        let map = IntegratedGradients::default().steps(steps).explain(&*model, &x)?;
         let relative = completeness(&map)?;
-        println!("{id}: {relative:.1e}");
-        ensure!(relative < SMOOTH, "{id}: {relative:.1e}");
+        ensure!(relative < allowed, "{id}: {relative:.1e}");
     }
     Ok(())
 }

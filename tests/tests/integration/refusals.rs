@@ -11,11 +11,11 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::fixtures::{golden, images, settings, vit};
+use crate::fixtures::{STEPS, golden, images, settings, vit};
 
 /// The error of every method on this question.
 fn errors(model: &dyn Model, query: &Query) -> Result<Vec<(&'static str, Error)>> {
-    let settings = settings(&images(DType::F32)?)?;
+    let settings = Settings { steps: Some(STEPS), ..Settings::default() };
     let error = |method: &'static candlelight_core::Method| {
         let found = method.with(&settings)?.attribute(model, query);
         Ok((method.name, found.err().with_context(|| format!("{} answers", method.name))?))

@@ -1,0 +1,162 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  candlelight explain                                 a made-up scene, every method, into candlelight-out/
+  candlelight explain cat.jpg --model microsoft/resnet-18 --method grad-cam,integrated-gradients
+  candlelight explain cat.jpg --model ./my-vit --target tabby --device cuda
+  candlelight layers --model bundled-vit
+  candlelight score                                   what the bundled models reach, measured here";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  candlelight explain                                 a made-up scene with a known answer
+  candlelight explain --seed 11 --model bundled-vit   another scene, another model
+  candlelight explain cat.jpg dog.jpg --model microsoft/resnet-18 --method grad-cam --target tabby
+  candlelight explain cat.jpg --model ./my-resnet --method grad-cam --layer resnet.encoder.stages.2
+  candlelight explain --json | jq '.methods[] | {name, seconds}'
+
+Reading the table:
+  residual         how far the map's sum is from f(x) - f(x'), relative to that difference
+  standard error   what sampling left: the error's norm relative to the map's; more steps make it smaller
+  hit, 40 % inside the map's maximum lies in the object, and so much of its positive part
+
+Files, in DIR (with several images in a folder of DIR for each):
+  <image>.png            the image beside all maps
+  <image>.<method>.png   one map over the image
+  maps.safetensors       the raw maps, one tensor per method
+  record.json            everything needed to repeat the run";
+
+/// Explains predictions of image models, and says how far the explanation can be trusted
+#[derive(Parser)]
+#[command(name = "candlelight", version, after_help = EXAMPLES, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Explains why a model sees in an image what it sees
+    Explain(Explain),
+    /// Lists the layers of a model in the order in which they run
+    Layers(Layers),
+    /// Lists the methods of explaining
+    Methods(Json),
+    /// Says which models can be explained
+    Models(Json),
+    /// Checks that a model's gradients are its derivatives
+    Check(Check),
+    /// Draws a scene with its ground truth
+    Scene(Scene),
+    /// Measures accuracy, pointing game and completeness of the bundled models
+    Score(Score),
+}
+
+#[derive(Args)]
+pub struct ModelArgs {
+    /// `bundled-resnet`, `bundled-vit`, a folder with config.json and safetensors, or a hub id
+    #[arg(short, long, default_value = "bundled-resnet", value_name = "MODEL")]
+    pub model: String,
+    /// Where the model runs
+    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
+    pub device: DeviceName,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DeviceName {
+    Cpu,
+    Cuda,
+    Metal,
+}
+
+#[derive(Args)]
+#[command(after_help = EXPLAIN_EXAMPLES)]
+pub struct Explain {
+    /// Images to explain; without any, a scene is made from the seed
+    #[arg(value_name = "IMAGE")]
+    pub images: Vec<PathBuf>,
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Methods, separated by commas, or `all` (see `candlelight methods`)
+    #[arg(long, value_delimiter = ',', default_value = "all", value_name = "NAME")]
+    pub method: Vec<String>,
+    /// What is explained: `top`, the number of a class, or its label
+    #[arg(short, long, default_value = "top", value_name = "CLASS")]
+    pub target: String,
+    /// The layer of Grad-CAM; the model's last stage if not given (see `candlelight layers`)
+    #[arg(long, value_name = "NAME")]
+    pub layer: Option<String>,
+    /// Steps of a path, samples of a sampler; each paper's own number if not given
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+    /// Where pictures, maps and the record are written
+    #[arg(short, long, default_value = "candlelight-out", value_name = "DIR")]
+    pub out: PathBuf,
+    /// The seed of the scene and of every random number
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub seed: u64,
+    /// Prints the record, one line of JSON for each image, in place of the table
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct Layers {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Prints JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct Json {
+    /// Prints JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct Check {
+    /// The image at which the gradients are checked; without one, a scene
+    #[arg(value_name = "IMAGE")]
+    pub image: Option<PathBuf>,
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// The seed of the scene
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub seed: u64,
+}
+
+#[derive(Args)]
+pub struct Scene {
+    /// The seed of the scene
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub seed: u64,
+    /// Two objects of different classes
+    #[arg(long)]
+    pub pair: bool,
+    /// Where the scene and the masks are written
+    #[arg(short, long, default_value = "candlelight-out", value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+#[derive(Args)]
+pub struct Score {
+    /// Scenes on which the explanations are measured
+    #[arg(long, default_value_t = 500, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub scenes: u64,
+    /// Unseen scenes on which the accuracy is measured
+    #[arg(long, default_value_t = 2000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub accuracy_scenes: u64,
+    /// Where the models run
+    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
+    pub device: DeviceName,
+    /// Prints JSON
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,24 @@
+//! Ctrl-C: the first one is a request, the second one is obeyed at once.
+
+use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static ASKED: AtomicBool = AtomicBool::new(false);
+
+/// The exit code of a program that Ctrl-C ended.
+const EXIT: i32 = 130;
+
+/// Starts to listen. Without a handler Ctrl-C ends the program as it always did.
+pub fn listen() {
+    let handler = || {
+        if ASKED.swap(true, Ordering::Relaxed) {
+            process::exit(EXIT);
+        }
+    };
+    drop(ctrlc::set_handler(handler));
+}
+
+/// Whether Ctrl-C was pressed.
+pub fn asked() -> bool {
+    ASKED.load(Ordering::Relaxed)
+}

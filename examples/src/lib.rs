@@ -1,1 +1,0 @@
-//! The command line tool and small examples.

@@ -1,0 +1,43 @@
+//! `candlelight`: explains predictions of image models, and says how far the explanation can be trusted.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod check;
+mod explain;
+mod failure;
+mod interrupt;
+mod list;
+mod method;
+mod model;
+mod progress;
+mod record;
+mod scene;
+mod score;
+mod subject;
+mod target;
+mod term;
+mod words;
+mod write;
+
+use args::{Cli, Command};
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    interrupt::listen();
+    let done = match &cli.command {
+        Command::Explain(args) => explain::run(args),
+        Command::Layers(args) => list::layers(args),
+        Command::Methods(args) => list::methods(args),
+        Command::Models(args) => list::models(args),
+        Command::Check(args) => check::run(args),
+        Command::Scene(args) => scene::run(args),
+        Command::Score(args) => score::run(args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -1,0 +1,133 @@
+//! One method on one image.
+
+use crate::args;
+use crate::failure::{Failure, Result};
+use crate::model::{Opened, Origin};
+use crate::progress::Bar;
+use crate::subject::{Subject, Truth};
+use candle_core::Tensor;
+use candlelight::metrics::{Metric, PointingGame, RelevanceMassAccuracy};
+use candlelight::models::scenes::Scene;
+use candlelight::{Attribution, Error, METHODS, Method, Query, Settings, Target, method};
+use std::time::{Duration, Instant};
+
+/// The first scene seed of the references for Expected Gradients: no scene of training or evaluation.
+const FIRST_REFERENCE: u64 = 1 << 48;
+/// How many scenes they are.
+const REFERENCES: u64 = 50;
+
+/// The methods that were asked for.
+pub struct Selection {
+    pub methods: Vec<&'static Method>,
+    pub wish: Wish,
+}
+
+/// Whether a method that does not suit the model may be left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// `all`: it may.
+    WhatSuits,
+    /// By name: it may not.
+    Exactly,
+}
+
+impl Selection {
+    /// What `--method` says; a method named twice runs once.
+    pub fn of(names: &[String]) -> Result<Self> {
+        let names: Vec<&str> = names.iter().map(|name| name.trim()).filter(|name| !name.is_empty()).collect();
+        if names.contains(&"all") {
+            return Ok(Self { methods: METHODS.iter().collect(), wish: Wish::WhatSuits });
+        }
+        let mut methods: Vec<&'static Method> = Vec::new();
+        for name in names {
+            let found = method(name)?;
+            if !methods.iter().any(|known| known.name == found.name) {
+                methods.push(found);
+            }
+        }
+        match methods.is_empty() {
+            true => Err(Failure::input(
+                "no method was named",
+                "`candlelight methods` lists them, `all` runs them",
+            )),
+            false => Ok(Self { methods, wish: Wish::Exactly }),
+        }
+    }
+}
+
+/// The settings of every method, from the command line and the model.
+pub fn settings(args: &args::Explain, model: &Opened) -> Result<Settings> {
+    let layer = args.layer.clone().unwrap_or_else(|| model.loaded.model.cam_layer());
+    let references = match model.origin {
+        Origin::Bundled => Some(references(model)?),
+        Origin::Elsewhere => None,
+    };
+    Ok(Settings { layer: Some(layer), references, steps: args.steps })
+}
+
+/// Scenes as Expected Gradients compares with, `[50, 3, 64, 64]`.
+fn references(model: &Opened) -> Result<Tensor> {
+    let scene = |seed| model.input(&crate::subject::picture(Scene::single(seed).pixels)?);
+    let scenes = (FIRST_REFERENCE..FIRST_REFERENCE + REFERENCES).map(scene).collect::<Result<Vec<_>>>()?;
+    Ok(Tensor::cat(&scenes, 0)?)
+}
+
+/// What Expected Gradients compares with, in words.
+pub fn references_in_words(settings: &Settings) -> String {
+    match &settings.references {
+        Some(_) => format!("{REFERENCES} scenes, seeds from {FIRST_REFERENCE}"),
+        None => "uniform noise, for want of training data".into(),
+    }
+}
+
+/// A method that ran.
+pub struct Finished {
+    pub method: &'static Method,
+    pub map: Attribution,
+    pub time: Duration,
+    pub agreement: Option<Agreement>,
+}
+
+/// How a map agrees with the ground truth.
+pub enum Agreement {
+    Scores {
+        hit: bool,
+        mass: f64,
+    },
+    /// The map has no score, and why.
+    None(String),
+}
+
+impl Finished {
+    /// The raw map of a first row of `[1, …]`.
+    pub fn values(&self) -> &Tensor {
+        self.map.values()
+    }
+}
+
+/// Runs a method. `Error::Cancelled` comes through as it is.
+pub fn run(
+    method: &'static Method,
+    settings: &Settings,
+    model: &Opened,
+    subject: &Subject,
+    (class, seed): (usize, u64),
+) -> Result<Finished, Error> {
+    let bar = Bar::new(method.title);
+    let query = Query::from((&subject.input, Target::Class(class)));
+    let query = query.seed(seed).on_progress(move |progress| bar.update(progress));
+    let started = Instant::now();
+    let map = method.with(settings)?.attribute(&model.loaded.model, &query)?;
+    let time = started.elapsed();
+    let truth = subject.truth.as_ref().filter(|truth| truth.shape.index() == class);
+    let agreement = truth.map(|truth| agree(&map, truth));
+    Ok(Finished { method, map, time, agreement })
+}
+
+fn agree(map: &Attribution, truth: &Truth) -> Agreement {
+    let first = |metric: &dyn Metric| metric.score(map, &truth.mask).map(|scores| scores[0]);
+    match (first(&PointingGame::default()), first(&RelevanceMassAccuracy::default())) {
+        (Ok(hit), Ok(mass)) => Agreement::Scores { hit: hit == 1.0, mass },
+        (Err(error), _) | (_, Err(error)) => Agreement::None(error.to_string()),
+    }
+}

@@ -1,0 +1,102 @@
+//! Numbers as people say them.
+
+use crate::method::Agreement;
+use candlelight::Convergence;
+use std::time::Duration;
+
+/// `12 ms`, `3.4 s`, `2 min 5 s`.
+pub fn time(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    match seconds {
+        s if s < 0.9995 => format!("{:.0} ms", s * 1e3),
+        s if s < 99.95 => format!("{s:.1} s"),
+        s => format!("{} min {} s", s as u64 / 60, s as u64 % 60),
+    }
+}
+
+/// A share in per cent with two significant digits.
+pub fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    match percent {
+        p if !p.is_finite() => "inf %".into(),
+        p if p.abs() < 0.005 => "< 0.01 %".into(),
+        p if p.abs() < 0.1 => format!("{p:.2} %"),
+        p if p.abs() < 10.0 => format!("{p:.1} %"),
+        p if (99.5..99.995).contains(&p) => format!("{p:.2} %"),
+        p => format!("{p:.0} %"),
+    }
+}
+
+/// `1.2 k`, `3.4 M`, `5.6 G`.
+pub fn count(n: u64) -> String {
+    let n = n as f64;
+    match n {
+        n if n >= 1e9 => format!("{:.1} G", n / 1e9),
+        n if n >= 1e6 => format!("{:.1} M", n / 1e6),
+        n if n >= 1e4 => format!("{:.1} k", n / 1e3),
+        n => format!("{n:.0}"),
+    }
+}
+
+/// How the first row converged.
+pub fn convergence(convergence: &Convergence) -> String {
+    let residual = convergence.completeness.as_ref().and_then(|it| it.relative().first().copied());
+    let sampling = convergence.sampling.as_ref();
+    let error = sampling.and_then(|it| Some((it.samples, *it.standard_error.first()?)));
+    match (residual, error) {
+        (Some(residual), None) => format!("residual {}", percent(residual)),
+        (None, Some((samples, error))) => format!("standard error {}, {samples} samples", percent(error)),
+        (Some(residual), Some((samples, error))) => {
+            let error = percent(error);
+            format!("standard error {error}, {samples} samples, residual {}", percent(residual))
+        }
+        (None, None) => "exact".into(),
+    }
+}
+
+/// Whether the maximum lies in the ground truth, and how much of the map does.
+pub fn agreement(agreement: &Agreement) -> String {
+    match agreement {
+        Agreement::Scores { hit: true, mass } => format!("hit, {} inside", percent(*mass)),
+        Agreement::Scores { hit: false, mass } => format!("miss, {} inside", percent(*mass)),
+        Agreement::None(reason) => format!("none: {reason}"),
+    }
+}
+
+/// `a circle`, `an arrow`.
+pub fn one(noun: &str) -> String {
+    format!("{} {noun}", if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" })
+}
+
+/// The first of a label's synonyms.
+pub fn label(label: &str) -> String {
+    label.split(',').next().unwrap_or(label).trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candlelight::{Completeness, Sampling};
+
+    #[test]
+    fn times_and_counts_are_short() {
+        assert_eq!(time(Duration::from_millis(12)), "12 ms");
+        assert_eq!(time(Duration::from_millis(3400)), "3.4 s");
+        assert_eq!(time(Duration::from_secs(125)), "2 min 5 s");
+        assert_eq!(
+            (count(999), count(12_340), count(3_400_000)),
+            ("999".into(), "12.3 k".into(), "3.4 M".into())
+        );
+    }
+
+    #[test]
+    fn convergence_is_said_in_words() {
+        let completeness = Some(Completeness { sum: vec![0.98], difference: vec![1.0] });
+        let sampling = Some(Sampling { samples: 50, standard_error: vec![0.125] });
+        assert_eq!(convergence(&Convergence::exact()), "exact");
+        let path = Convergence { completeness: completeness.clone(), sampling: None };
+        assert_eq!(convergence(&path), "residual 2.0 %");
+        let both = Convergence { completeness, sampling };
+        assert_eq!(convergence(&both), "standard error 12 %, 50 samples, residual 2.0 %");
+    }
+}

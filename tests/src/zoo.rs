@@ -41,15 +41,34 @@ struct Layer {
 #[serde(tag = "type")]
 enum What {
     Conv2d(Conv),
-    Linear { in_features: usize, out_features: usize },
-    BatchNorm2d { eps: f64 },
-    AvgPool2d { kernel_size: usize, stride: usize, padding: usize, count_include_pad: bool },
-    MaxPool2d { kernel_size: usize, stride: usize },
-    ReLU,
+    Linear {
+        in_features: usize,
+        out_features: usize,
+    },
+    BatchNorm2d {
+        eps: f64,
+    },
+    AvgPool2d {
+        kernel_size: usize,
+        stride: usize,
+        padding: usize,
+        count_include_pad: bool,
+    },
+    MaxPool2d {
+        kernel_size: usize,
+        stride: usize,
+    },
+    #[serde(rename = "ReLU")]
+    Relu,
     Tanh,
-    GELU,
-    SiLU,
-    ELU { alpha: f64 },
+    #[serde(rename = "GELU")]
+    Gelu,
+    #[serde(rename = "SiLU")]
+    Silu,
+    #[serde(rename = "ELU")]
+    Elu {
+        alpha: f64,
+    },
     Flatten,
 }
 
@@ -83,7 +102,7 @@ fn layer(name: impl Into<String>, what: What) -> Layer {
 fn perceptron(config: &Value) -> Result<Vec<Layer>> {
     let dims: Vec<usize> = serde_json::from_value(config["dims"].clone())?;
     let act = match config["activation"].as_str() {
-        Some("relu") => What::ReLU,
+        Some("relu") => What::Relu,
         Some("tanh") => What::Tanh,
         other => bail!("no activation `{other:?}`"),
     };
@@ -124,16 +143,16 @@ fn lenet() -> Vec<Layer> {
     let linear = |in_features, out_features| What::Linear { in_features, out_features };
     vec![
         layer("conv_1", conv(1, 6)),
-        layer("relu_1", What::ReLU),
+        layer("relu_1", What::Relu),
         layer("pool_1", pool()),
         layer("conv_2", conv(6, 16)),
-        layer("relu_2", What::ReLU),
+        layer("relu_2", What::Relu),
         layer("pool_2", pool()),
         layer("flatten", What::Flatten),
         layer("fc_1", linear(256, 120)),
-        layer("relu_3", What::ReLU),
+        layer("relu_3", What::Relu),
         layer("fc_2", linear(120, 84)),
-        layer("relu_4", What::ReLU),
+        layer("relu_4", What::Relu),
         layer("fc_3", linear(84, 10)),
     ]
 }
@@ -179,11 +198,11 @@ fn build(layer: &Layer, channels: usize, vb: VarBuilder) -> Result<Box<dyn Model
         What::MaxPool2d { kernel_size, stride } => {
             Box::new(nn::MaxPool2d::new(kernel_size, stride, 0).at(name))
         }
-        What::ReLU => act(Activation::Relu),
+        What::Relu => act(Activation::Relu),
         What::Tanh => act(Activation::Tanh),
-        What::GELU => act(Activation::Gelu),
-        What::SiLU => act(Activation::Silu),
-        What::ELU { alpha } => act(Activation::Elu(alpha)),
+        What::Gelu => act(Activation::Gelu),
+        What::Silu => act(Activation::Silu),
+        What::Elu { alpha } => act(Activation::Elu(alpha)),
         What::Flatten => Box::new(move |x: &Tensor| tap(&name, &x.flatten_from(1)?)),
     })
 }

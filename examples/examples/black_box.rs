@@ -1,7 +1,7 @@
 //! A closure explained as a black box: any function of a tensor is a model.
 
 use candle_core::{Device, Result, Tensor};
-use candlelight::prelude::{Explain, IntegratedGradients, Query, Saliency, SmoothGrad, Target};
+use candlelight::prelude::{Explain, IntegratedGradients, Noise, Query, Saliency, SmoothGrad, Target};
 
 /// The body-mass index of rows [height in m, weight in kg], and the height again as a second output.
 fn model(x: &Tensor) -> Result<Tensor> {
@@ -22,7 +22,8 @@ fn main() -> anyhow::Result<()> {
 
     // Any score of the outputs can be asked about, and any explainer smoothed.
     let score = Target::Score(std::sync::Arc::new(|outputs: &Tensor| outputs.sqr()?.sum(1)));
-    let smooth = SmoothGrad::over(Saliency::signed()).explain(&model, Query::new(&people).target(score))?;
-    println!("{} of the squared outputs: {}", smooth.method(), smooth.values());
+    let smooth = SmoothGrad::over(Saliency::signed()).noise(Noise::Absolute(0.01));
+    let map = smooth.explain(&model, Query::new(&people).target(score))?;
+    println!("{} of the squared outputs:\n{:.1?}", map.method(), map.values().to_vec2::<f64>()?);
     Ok(())
 }

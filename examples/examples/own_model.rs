@@ -18,7 +18,7 @@ impl Net {
 
 impl Module for Net {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let maps = tap("maps", &nn::relu(&self.conv.forward(x)?, "relu")?)?;
+        let maps = tap("maps", &nn::relu(&self.conv.forward(x)?)?)?;
         self.head.forward(&maps.mean((2, 3))?)
     }
 }

@@ -147,9 +147,12 @@ pub struct Scene {
 
 #[derive(Args)]
 pub struct Score {
-    /// Scenes on which the explanations are measured
+    /// Scenes on which Grad-CAM is measured
     #[arg(long, default_value_t = 500, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub scenes: u64,
+    /// Scenes on which Integrated Gradients is measured
+    #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub path_scenes: u64,
     /// Unseen scenes on which the accuracy is measured
     #[arg(long, default_value_t = 2000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub accuracy_scenes: u64,

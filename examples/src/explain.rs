@@ -121,9 +121,12 @@ impl Job<'_> {
             interrupted: None,
         };
         self.head(&explained)?;
-        self.methods(&mut explained, folder)?;
-        let sheet = write::all(self, &explained, folder)?;
-        self.foot(&explained, &sheet)
+        let ran = self.methods(&mut explained, folder);
+        if ran.is_ok() || !explained.finished.is_empty() {
+            let sheet = write::all(self, &explained, folder)?;
+            self.foot(&explained, &sheet)?;
+        }
+        ran
     }
 
     /// What was given, what the model sees in it, and whether its gradients can be trusted.
@@ -188,13 +191,11 @@ impl Job<'_> {
             let line = serde_json::to_string(&Record::of(self, explained));
             term::say(&line.map_err(|error| Failure::unwritable(sheet, error))?);
         }
-        let files = format!(
-            "{}, {} maps, {}, {}",
-            sheet.display(),
-            explained.finished.len(),
-            write::MAPS,
-            write::RECORD
-        );
+        let maps = match explained.finished.len() {
+            1 => "1 map".to_owned(),
+            n => format!("{n} maps"),
+        };
+        let files = format!("{}, {maps}, {}, {}", sheet.display(), write::MAPS, write::RECORD);
         self.say(&format!("\nwrote {files}"));
         match explained.interrupted {
             None if !interrupt::asked() => Ok(()),

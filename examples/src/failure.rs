@@ -103,6 +103,12 @@ impl From<candlelight::Error> for Failure {
                 format!("target class `{class}` is out of range: the model has `{classes}` classes"),
                 format!("give a number from 0 to {}, or a label", classes.saturating_sub(1)),
             ),
+            candlelight::Error::Setting { setting, value, expected } => {
+                Self::input(format!("`{value}` is no valid {setting}"), format!("give {expected}"))
+            }
+            candlelight::Error::Shape { what, found, expected } => {
+                Self::input(format!("{what} has shape `{found:?}`"), format!("expected {expected}"))
+            }
             _ => Self::split(&error.to_string(), &["; "]),
         }
     }

@@ -30,13 +30,14 @@ struct Score {
     accuracy_scenes: u64,
     /// The share of scenes in which the maximum of Grad-CAM for the true class lies in the mask.
     grad_cam_pointing_game: f64,
+    grad_cam_scenes: u64,
     /// What a maximum at random would reach: the mean share of the image that the masks cover.
     chance: f64,
     /// Residual of Integrated Gradients for the top class, relative to |f(x) − f(x′)|.
     residual_median: f64,
     residual_95th_percentile: f64,
-    scenes: u64,
-    steps: usize,
+    residual_scenes: u64,
+    residual_steps: usize,
 }
 
 pub fn run(args: &args::Score) -> Result<()> {
@@ -51,13 +52,15 @@ pub fn run(args: &args::Score) -> Result<()> {
     let mut row = |title: String, value: fn(&Score) -> f64| {
         rows.push([vec![title], scores.iter().map(|score| percent(value(score))).collect()].concat());
     };
-    let (unseen, scenes) = (args.accuracy_scenes, args.scenes);
+    let (unseen, scenes, paths) = (args.accuracy_scenes, args.scenes, args.path_scenes);
     row(format!("accuracy on {unseen} unseen scenes"), |score| score.accuracy);
     row(format!("Grad-CAM: maximum inside the object, {scenes} scenes"), |score| {
         score.grad_cam_pointing_game
     });
     row("  by chance".into(), |score| score.chance);
-    row(format!("Integrated Gradients, {STEPS} steps: residual, median"), |score| score.residual_median);
+    row(format!("Integrated Gradients, {STEPS} steps: residual, median of {paths} scenes"), |score| {
+        score.residual_median
+    });
     row("  95th percentile".into(), |score| score.residual_95th_percentile);
     term::table(&rows, &[1, 2]);
     Ok(())
@@ -70,18 +73,20 @@ impl Score {
             each(&format!("{model}: accuracy"), args.accuracy_scenes, |batch| batch.right(&opened))?;
         let pointed = each(&format!("{model}: Grad-CAM"), args.scenes, |batch| batch.pointed(&opened))?;
         let covered = each("masks", args.scenes, |batch| Ok(batch.covered()))?;
-        let residual =
-            each(&format!("{model}: Integrated Gradients"), args.scenes, |batch| batch.residual(&opened))?;
+        let residual = each(&format!("{model}: Integrated Gradients"), args.path_scenes, |batch| {
+            batch.residual(&opened)
+        })?;
         Ok(Self {
             model,
             accuracy: mean(&accuracy),
             accuracy_scenes: args.accuracy_scenes,
             grad_cam_pointing_game: mean(&pointed),
+            grad_cam_scenes: args.scenes,
             chance: mean(&covered),
             residual_median: percentile(&residual, 0.5),
             residual_95th_percentile: percentile(&residual, 0.95),
-            scenes: args.scenes,
-            steps: STEPS,
+            residual_scenes: args.path_scenes,
+            residual_steps: STEPS,
         })
     }
 }

@@ -12,7 +12,8 @@ const STEPS: usize = 10;
 fn methods(criterion: &mut Criterion) {
     let scene = Scene::single(0).tensor(&Device::Cpu).and_then(|x| x.affine(2.0, -1.0)).expect("a scene");
     for name in bundled::NAMES {
-        let loaded = bundled::by_name(name, DType::F32, &Device::Cpu).expect("a bundled model").expect("loads");
+        let loaded =
+            bundled::by_name(name, DType::F32, &Device::Cpu).expect("a bundled model").expect("loads");
         let mut group = criterion.benchmark_group(name);
         group.sample_size(10);
         for method in METHODS {

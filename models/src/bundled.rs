@@ -19,7 +19,7 @@ pub fn resnet() -> Result<LoadedModel> {
     Loader::default().load(resnet_bytes())
 }
 
-/// The bundled ViT in float32 on the CPU: five blocks, 64 patches of 8x8, `[N, 3, 64, 64]` to ten shapes.
+/// The bundled ViT in float32 on the CPU: four blocks, 64 patches of 8x8, `[N, 3, 64, 64]` to ten shapes.
 ///
 /// # Errors
 ///

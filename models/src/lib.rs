@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bundled;
 mod error;
 #[cfg(feature = "hub")]
 pub mod hub;

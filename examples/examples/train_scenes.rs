@@ -109,7 +109,7 @@ fn spread_positions(weights: &VarMap) -> Result<()> {
     let (_, tokens, size) = positions.dims3()?;
     let (columns, quarter) = (((tokens - 1) as f64).sqrt() as usize, size / 4);
     let value = |token: usize, k: usize| {
-        let place = if k / quarter % 2 == 0 { token / columns } else { token % columns };
+        let place = if (k / quarter).is_multiple_of(2) { token / columns } else { token % columns };
         let angle = (place as f64 + 0.5) * 1.5 * (-(((k % quarter) as f64) / quarter as f64) * 3.0).exp();
         if k < 2 * quarter { angle.sin() } else { angle.cos() }
     };
@@ -229,7 +229,7 @@ fn patches(scenes: &[Scene]) -> (Vec<u32>, Vec<u32>) {
         for patch in 0..side * side {
             let cover = covered(scene, patch);
             let on_object = cover > PATCH * PATCH / 4;
-            if on_object || (cover == 0 && (patch + n) % 6 == 0) {
+            if on_object || (cover == 0 && (patch + n).is_multiple_of(6)) {
                 chosen.0.push((n * side * side + patch) as u32);
                 chosen.1.push(if on_object { scene.class() as u32 } else { none });
             }

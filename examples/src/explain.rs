@@ -157,7 +157,7 @@ impl Job<'_> {
         let name = |method: &&candlelight::Method| method.name.len();
         let width = self.selection.methods.iter().map(name).max().unwrap_or(0);
         let header =
-            format!("{:<width$}  {:>10}  {:<52}{}", "method", "time", "convergence", truth(explained));
+            format!("{:<width$}  {:>10}  {:<52}{}", "method", "time", "convergence", self.truth(explained));
         self.say(&paint(DIM, header.trim_end()));
         for &method in &self.selection.methods {
             let seed = self.args.seed;
@@ -183,6 +183,17 @@ impl Job<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The header of the last column, if there is a ground truth for the class explained.
+    fn truth(&self, explained: &Explained) -> String {
+        match &explained.subject.truth {
+            Some(truth) if truth.answers(explained.class, &self.model) => {
+                format!("ground truth: {} of the picture", words::percent(truth.share))
+            }
+            Some(truth) => format!("no ground truth: the object is {}", words::one(truth.shape.name())),
+            None => String::new(),
+        }
     }
 
     /// Where everything was written, or what was finished before Ctrl-C.
@@ -236,17 +247,6 @@ fn described(explained: &Explained, job: &Job) -> String {
             )
         }
         (subject::Origin::Scene(seed), None) => format!("of seed {seed}, {model}"),
-    }
-}
-
-/// The header of the last column, if there is a ground truth for the class explained.
-fn truth(explained: &Explained) -> String {
-    match &explained.subject.truth {
-        Some(truth) if truth.shape.index() == explained.class => {
-            format!("ground truth: {} of the picture", words::percent(truth.share))
-        }
-        Some(truth) => format!("no ground truth: the object is {}", words::one(truth.shape.name())),
-        None => String::new(),
     }
 }
 

@@ -119,7 +119,7 @@ pub fn run(
     let started = Instant::now();
     let map = method.with(settings)?.attribute(&model.loaded.model, &query)?;
     let time = started.elapsed();
-    let truth = subject.truth.as_ref().filter(|truth| truth.shape.index() == class);
+    let truth = subject.truth.as_ref().filter(|truth| truth.answers(class, model));
     let agreement = truth.map(|truth| agree(&map, truth));
     Ok(Finished { method, map, time, agreement })
 }

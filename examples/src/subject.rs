@@ -90,6 +90,11 @@ impl Truth {
         Ok(Self { shape: object.shape, mask: Tensor::from_vec(mask, shape, &Device::Cpu)?, share })
     }
 
+    /// Whether the model means this object by `class`: numbers of other models mean other things.
+    pub fn answers(&self, class: usize, model: &Opened) -> bool {
+        model.loaded.labels.name(class) == self.shape.name()
+    }
+
     /// The mask as something that can be drawn.
     pub fn outline(&self) -> Result<Mask> {
         Ok(Mask::from_tensor(&self.mask)?)

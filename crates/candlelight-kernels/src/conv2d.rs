@@ -68,8 +68,8 @@ impl Conv2d {
     }
 }
 
-/// The convolution of `x` [batch, in, h, w] with `weight` [out, in / groups, kh, kw] plus `bias` [out];
-/// gives [batch, out, oh, ow].
+/// The convolution of `x` `[batch, in, h, w]` with `weight` `[out, in / groups, kh, kw]` plus `bias` `[out]`;
+/// gives `[batch, out, oh, ow]`.
 ///
 /// # Panics
 /// If a slice's length does not fit the geometry.
@@ -95,7 +95,7 @@ pub fn conv2d<T: Element>(conv: &Conv2d, x: &[T], weight: &[T], bias: Option<&[T
     out
 }
 
-/// The gradient with respect to the input, given `gradient` [batch, out, oh, ow].
+/// The gradient with respect to the input, given `gradient` `[batch, out, oh, ow]`.
 ///
 /// # Panics
 /// If a slice's length does not fit the geometry.
@@ -124,7 +124,7 @@ pub fn conv2d_input_gradient<T: Element>(conv: &Conv2d, gradient: &[T], weight: 
     out
 }
 
-/// The gradient with respect to the weight, given `gradient` [batch, out, oh, ow] and the input `x`.
+/// The gradient with respect to the weight, given `gradient` `[batch, out, oh, ow]` and the input `x`.
 ///
 /// # Panics
 /// If a slice's length does not fit the geometry.
@@ -181,7 +181,7 @@ fn fill_rows<T: Copy>(out: &mut [T], values: &[T]) {
     }
 }
 
-/// Unfolds one image and group into [taps, places] ("im2col"); a pointwise convolution needs no copy.
+/// Unfolds one image and group into `[taps, places]` ("im2col"); a pointwise convolution needs no copy.
 fn unfold<'a, T: Element>(conv: &Conv2d, sizes: &Sizes, x: &'a [T], columns: &'a mut Vec<T>) -> &'a [T] {
     if conv.is_pointwise() {
         return x;
@@ -203,7 +203,7 @@ fn unfold<'a, T: Element>(conv: &Conv2d, sizes: &Sizes, x: &'a [T], columns: &'a
     columns
 }
 
-/// Adds [taps, places] back into one image and group: the transpose of [`unfold`] ("col2im").
+/// Adds `[taps, places]` back into one image and group: the transpose of [`unfold`] ("col2im").
 fn fold<T: Element>(conv: &Conv2d, sizes: &Sizes, columns: &[T], out: &mut [T]) {
     let places = sizes.places.0 * sizes.places.1;
     for (tap, row) in columns.chunks_exact(places).enumerate() {

@@ -3,7 +3,7 @@
 
 use crate::error::continue_or_cancel;
 use crate::scope::{Tape, layers};
-use crate::target::Resolved;
+use crate::target::{Resolved, check_one_per_row};
 use crate::{Budget, Cost, Error, Model, Progress, Query, Result, Target};
 use candle_core::{DType, Tensor, Var};
 use std::ops::Range;
@@ -69,7 +69,7 @@ impl<'a> Run<'a> {
         }
         let outputs = Tensor::cat(&outputs, 0)?;
         let target = Resolved::new(self.query.asked(), &outputs)?;
-        let scores = to_f64(&target.scores(&outputs, &rows_of(0..self.rows()))?)?;
+        let scores = to_f64(&target.scores(&outputs, &Vec::from_iter(0..self.rows()))?)?;
         Ok(Prediction { target, scores })
     }
 
@@ -134,7 +134,7 @@ impl<'a> Run<'a> {
     /// The target of the rows in `range`, and their scores as they hang in the graph.
     fn resolve(&self, range: &Range<usize>, outputs: &Tensor) -> Result<(Prediction, Tensor)> {
         let target = Resolved::new(&part(self.query.asked(), range, self.rows())?, outputs)?;
-        let scores = target.scores(outputs, &rows_of(0..range.len()))?;
+        let scores = target.scores(outputs, &Vec::from_iter(0..range.len()))?;
         Ok((Prediction { target, scores: to_f64(&scores)? }, scores))
     }
 
@@ -185,14 +185,10 @@ impl Prediction {
 /// `target` for the rows in `range` alone.
 fn part(target: &Target, range: &Range<usize>, rows: usize) -> Result<Target> {
     match target {
-        Target::PerRow(classes) if classes.len() == rows => {
+        Target::PerRow(classes) => {
+            check_one_per_row(classes, rows)?;
             Ok(Target::PerRow(classes[range.clone()].to_vec()))
         }
-        Target::PerRow(classes) => Err(Error::Shape {
-            what: "the list of targets",
-            found: vec![classes.len()],
-            expected: format!("one target for each of the {rows} rows"),
-        }),
         target => Ok(target.clone()),
     }
 }
@@ -264,11 +260,6 @@ pub(crate) fn not_finite(x: &Tensor) -> Result<usize> {
 /// A vector as `f64`.
 pub(crate) fn to_f64(x: &Tensor) -> Result<Vec<f64>> {
     Ok(x.detach().flatten_all()?.to_dtype(DType::F64)?.to_vec1()?)
-}
-
-/// The row numbers in a range, as a target wants them.
-fn rows_of(range: Range<usize>) -> Vec<usize> {
-    range.collect()
 }
 
 #[cfg(test)]

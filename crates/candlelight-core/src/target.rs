@@ -73,15 +73,8 @@ impl Resolved {
         Ok(match target {
             Target::Top => Self::Classes(top(outputs)?),
             Target::Class(class) => Self::Classes(vec![in_range(*class)?; rows]),
-            Target::PerRow(targets) if targets.len() != rows => {
-                let expected = format!("one target for each of the {rows} rows");
-                return Err(Error::Shape {
-                    what: "the list of targets",
-                    found: vec![targets.len()],
-                    expected,
-                });
-            }
             Target::PerRow(targets) => {
+                check_one_per_row(targets, rows)?;
                 Self::Classes(targets.iter().map(|&class| in_range(class)).collect::<Result<_>>()?)
             }
             Target::Contrast { class, against } => {
@@ -129,6 +122,18 @@ impl Resolved {
                 }
             }
         }
+    }
+}
+
+/// Refuses a list of targets that is longer or shorter than the batch.
+pub(crate) fn check_one_per_row(targets: &[usize], rows: usize) -> Result<()> {
+    match targets.len() == rows {
+        true => Ok(()),
+        false => Err(Error::Shape {
+            what: "the list of targets",
+            found: vec![targets.len()],
+            expected: format!("one target for each of the {rows} rows"),
+        }),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Two-dimensional convolution.
 
 use super::elements::{Number, has_kernels, lend, with_element};
-use super::{Conv2dConfig, Module, VarBuilder};
+use super::{Conv2dConfig, Module, VarBuilder, arguments, tracked};
 use crate::scope::{Kind, report};
 use crate::vjp::{Gradients, vjp_of_fresh};
 use candle_core::{D, Result, Tensor};
@@ -79,13 +79,9 @@ impl Module for Conv2d {
         let (input, weight) = (x.detach(), self.weight.detach());
         let bias = self.bias.as_ref().map(Tensor::detach);
         let y = geometry.forward(&input, &weight, bias.as_ref())?;
-        let tracked =
-            [Some(x), Some(&self.weight), self.bias.as_ref()].map(|t| t.is_some_and(Tensor::track_op));
+        let tracked = tracked(x, &self.weight, &self.bias);
         let pullback = move |_: &Tensor, g: &Tensor| geometry.pull_back(g, &input, &weight, tracked);
-        let y = match &self.bias {
-            Some(bias) => vjp_of_fresh(&[x, &self.weight, bias], y, pullback)?,
-            None => vjp_of_fresh(&[x, &self.weight], y, pullback)?,
-        };
+        let y = vjp_of_fresh(&arguments(x, &self.weight, &self.bias), y, pullback)?;
         report(&self.name, Kind::Conv, geometry.macs(), y)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::elements::{has_kernels, lend, with_element};
 use super::linear::sum_rows;
-use super::{LayerNormConfig, Module, VarBuilder};
+use super::{LayerNormConfig, Module, VarBuilder, arguments};
 use crate::scope::{Kind, report};
 use crate::vjp::{Gradients, vjp_of_fresh};
 use candle_core::{D, Result, Tensor};
@@ -61,10 +61,7 @@ impl Module for LayerNorm {
         };
         let pull_back = self.pull_back();
         let pullback = move |_: &Tensor, g: &Tensor| pull_back(&input, &standard, g);
-        let y = match &self.bias {
-            Some(bias) => vjp_of_fresh(&[x, &self.weight, bias], y, pullback)?,
-            None => vjp_of_fresh(&[x, &self.weight], y, pullback)?,
-        };
+        let y = vjp_of_fresh(&arguments(x, &self.weight, &self.bias), y, pullback)?;
         report(&self.name, Kind::LayerNorm, 0, y)
     }
 }

@@ -1,6 +1,6 @@
 //! Fully connected layer.
 
-use super::{Module, VarBuilder};
+use super::{Module, VarBuilder, arguments, tracked};
 use crate::scope::{Kind, report};
 use crate::vjp::vjp_of_fresh;
 use candle_core::{D, Result, Tensor};
@@ -49,8 +49,7 @@ impl Module for Linear {
         };
         let macs = (rows.elem_count() * weight.dim(0)?) as u64;
         let shape: Vec<usize> = [&x.dims()[..x.rank() - 1], &[weight.dim(0)?]].concat();
-        let tracked =
-            [Some(x), Some(&self.weight), self.bias.as_ref()].map(|t| t.is_some_and(Tensor::track_op));
+        let tracked = tracked(x, &self.weight, &self.bias);
         let pullback = move |_: &Tensor, g: &Tensor| {
             let g = flat(g)?;
             let dx = tracked[0].then(|| g.matmul(&weight)?.reshape(input.shape())).transpose()?;
@@ -59,10 +58,7 @@ impl Module for Linear {
             Ok(vec![dx, dw, db])
         };
         let y = y.reshape(shape)?;
-        let y = match &self.bias {
-            Some(bias) => vjp_of_fresh(&[x, &self.weight, bias], y, pullback)?,
-            None => vjp_of_fresh(&[x, &self.weight], y, pullback)?,
-        };
+        let y = vjp_of_fresh(&arguments(x, &self.weight, &self.bias), y, pullback)?;
         report(&self.name, Kind::Linear, macs, y)
     }
 }

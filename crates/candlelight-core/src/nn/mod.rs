@@ -40,6 +40,16 @@ pub use softmax::softmax_last_dim;
 use crate::scope::{Kind, report};
 use candle_core::{Result, Tensor};
 
+/// What a layer joins to the graph: its input, its weight and, if it has one, its bias.
+fn arguments<'a>(x: &'a Tensor, weight: &'a Tensor, bias: &'a Option<Tensor>) -> Vec<&'a Tensor> {
+    [x, weight].into_iter().chain(bias).collect()
+}
+
+/// Which of input, weight and bias want a gradient.
+fn tracked(x: &Tensor, weight: &Tensor, bias: &Option<Tensor>) -> [bool; 3] {
+    [Some(x), Some(weight), bias.as_ref()].map(|tensor| tensor.is_some_and(Tensor::track_op))
+}
+
 /// The residual add `a + b`, shown to the scope under `name`.
 ///
 /// # Errors

@@ -51,9 +51,9 @@ pub fn methods(args: &args::Json) -> Result<()> {
 }
 
 fn method(method: &Method) -> Value {
-    let (family, reading) = (format!("{:?}", method.family), format!("{:?}", method.reading));
+    let family = format!("{:?}", method.family);
     let Method { name, title, paper, .. } = method;
-    json!({ "name": name, "title": title, "family": family, "reading": reading, "paper": paper })
+    json!({ "name": name, "title": title, "family": family, "paper": paper })
 }
 
 pub fn models(args: &args::Json) -> Result<()> {

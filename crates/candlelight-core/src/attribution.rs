@@ -1,9 +1,18 @@
 //! The answer: a map, what it explains, and how far it can be trusted.
 
-use crate::resize::bilinear;
+use crate::resize::{bilinear, place};
 use crate::schedule::Prediction;
-use crate::{Convergence, Cost, Result};
+use crate::{Convergence, Cost, Placement, Result};
 use candle_core::Tensor;
+
+/// How a map is meant to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Positive values speak for the class, negative ones against it.
+    Signed,
+    /// Only positive values mean anything.
+    Positive,
+}
 
 /// The explanation of one batch.
 ///
@@ -12,7 +21,9 @@ use candle_core::Tensor;
 pub struct Attribution {
     pub(crate) method: String,
     pub(crate) values: Tensor,
+    pub(crate) reading: Reading,
     pub(crate) layer: Option<String>,
+    pub(crate) placement: Option<Placement>,
     pub(crate) classes: Vec<usize>,
     pub(crate) scores: Vec<f64>,
     pub(crate) convergence: Convergence,
@@ -28,7 +39,8 @@ impl Attribution {
         cost: Cost,
     ) -> Self {
         let classes = prediction.target.classes();
-        Self { method, values, layer: None, classes, scores: prediction.scores, convergence, cost }
+        let (reading, scores) = (Reading::Signed, prediction.scores);
+        Self { method, values, reading, layer: None, placement: None, classes, scores, convergence, cost }
     }
 
     /// The method's name as in the registry; composed methods name their parts.
@@ -40,6 +52,11 @@ impl Attribution {
     /// tokens.
     pub fn values(&self) -> &Tensor {
         &self.values
+    }
+
+    /// How the values are meant to be read.
+    pub fn reading(&self) -> Reading {
+        self.reading
     }
 
     /// The layer that the map belongs to; `None` for the input.
@@ -67,13 +84,22 @@ impl Attribution {
         self.cost
     }
 
-    /// The map summed over channels and resized, `[N, height, width]`: bilinear with half-pixel centres, as
-    /// Captum's `interpolate`; sign and scale stay.
+    /// Where the cells of a layer's map lie on the image; `None` where they tile it, as pixels and patches do.
+    pub fn placement(&self) -> Option<Placement> {
+        self.placement
+    }
+
+    /// The map summed over channels and brought to the image, `[N, height, width]`: bilinear between the
+    /// [places](Self::placement) of its cells. Sign and scale stay. [`bilinear`] is what peers do instead.
     ///
     /// # Errors
     /// If the values are no maps of rank 4.
     pub fn plane(&self, height: usize, width: usize) -> Result<Tensor> {
         let summed = self.values.sum_keepdim(1)?;
-        Ok(bilinear(&summed, height, width)?.squeeze(1)?)
+        let resized = match self.placement {
+            Some(placement) => place(&summed, placement, height, width),
+            None => bilinear(&summed, height, width),
+        };
+        Ok(resized?.squeeze(1)?)
     }
 }

@@ -24,6 +24,7 @@ mod explain;
 mod methods;
 mod model;
 pub mod nn;
+mod placement;
 mod query;
 mod random;
 mod resize;
@@ -32,7 +33,7 @@ mod scope;
 mod target;
 mod vjp;
 
-pub use attribution::Attribution;
+pub use attribution::{Attribution, Reading};
 pub use baseline::{Baseline, References};
 pub use check::{GradientCheck, check_gradients};
 pub use convergence::{Completeness, Convergence, Cost, Sampling};
@@ -40,12 +41,13 @@ pub use error::{Error, Result};
 pub use explain::Explain;
 pub use methods::{
     AttentionRollout, Draw, ExpectedGradients, Family, GradCam, HeadFusion, InputXGradient,
-    IntegratedGradients, METHODS, Method, Noise, Quadrature, Reading, Saliency, Settings, Sign, SmoothGrad,
+    IntegratedGradients, METHODS, Method, Noise, Quadrature, Saliency, Settings, Sign, SmoothGrad,
     Statistic, method, rollout,
 };
 pub use model::Model;
+pub use placement::{Axis, Placement};
 pub use query::{Budget, OnProgress, Progress, Query};
-pub use resize::bilinear;
+pub use resize::{bilinear, place};
 pub use scope::{Kind, LayerInfo, Tape, TokenGrid, Watched, layers, tap, token_grid};
 pub use target::{Score, Target};
 pub use vjp::{Gradients, vjp};

@@ -1,9 +1,10 @@
-//! Resizing of maps, as peers do it.
+//! Resizing of maps.
 
+use crate::{Axis, Placement};
 use candle_core::{DType, Device, Result, Tensor};
 
 /// Bilinear interpolation with half-pixel centres (PyTorch's `align_corners=False` without antialiasing, OpenCV's
-/// `INTER_LINEAR`).
+/// `INTER_LINEAR`): as peers resize, wherever the cells lie.
 ///
 /// # Shapes
 /// `[N, C, h, w]` to `[N, C, height, width]`.
@@ -11,28 +12,39 @@ use candle_core::{DType, Device, Result, Tensor};
 /// # Errors
 /// If `map` has another rank or an empty side.
 pub fn bilinear(map: &Tensor, height: usize, width: usize) -> Result<Tensor> {
+    let (_, _, h, w) = map.dims4()?;
+    place(map, Placement::even(h, w), height, width)
+}
+
+/// Bilinear interpolation between cells that lie as `placement` says.
+///
+/// # Shapes
+/// `[N, C, h, w]` to `[N, C, height, width]`.
+///
+/// # Errors
+/// If `map` has another rank or an empty side.
+pub fn place(map: &Tensor, placement: Placement, height: usize, width: usize) -> Result<Tensor> {
     let (n, c, h, w) = map.dims4()?;
     if h == 0 || w == 0 {
         candle_core::bail!("a map of {h}x{w} cannot be resized")
     }
-    if (h, w) == (height, width) {
+    if (h, w) == (height, width) && placement == Placement::even(h, w) {
         return Ok(map.clone());
     }
-    let rows = weights(h, height)?.to_dtype(map.dtype())?.to_device(map.device())?;
-    let columns = weights(w, width)?.to_dtype(map.dtype())?.to_device(map.device())?;
+    let rows = weights(placement.rows, h, height)?.to_dtype(map.dtype())?.to_device(map.device())?;
+    let columns = weights(placement.columns, w, width)?.to_dtype(map.dtype())?.to_device(map.device())?;
     let wide = map.reshape((n * c * h, w))?.matmul(&columns.t()?)?.reshape((n * c, h, width))?;
     let full = wide.transpose(1, 2)?.contiguous()?.reshape((n * c * width, h))?.matmul(&rows.t()?)?;
     full.reshape((n * c, width, height))?.transpose(1, 2)?.contiguous()?.reshape((n, c, height, width))
 }
 
 /// The `[to, from]` matrix that interpolates along one axis.
-fn weights(from: usize, to: usize) -> Result<Tensor> {
+fn weights(axis: Axis, from: usize, to: usize) -> Result<Tensor> {
     let mut weights = vec![0.0; to * from];
-    for (place, row) in weights.chunks_exact_mut(from).enumerate() {
-        let centre = ((place as f64 + 0.5) * from as f64 / to as f64 - 0.5).clamp(0.0, (from - 1) as f64);
-        let (low, share) = (centre.floor() as usize, centre.fract());
+    for (pixel, row) in weights.chunks_exact_mut(from).enumerate() {
+        let (low, high, share) = axis.between(from, pixel, to);
         row[low] += 1.0 - share;
-        row[(low + 1).min(from - 1)] += share;
+        row[high] += share;
     }
     Tensor::from_vec(weights, (to, from), &Device::Cpu)?.to_dtype(DType::F64)
 }

@@ -1,6 +1,7 @@
 //! A map as numbers: one signed value per cell, before any colour.
 
 use candle_core::Tensor;
+use candlelight_core::{Axis, Placement};
 
 use crate::decode::check_size;
 use crate::error::{Error, Result, check_finite};
@@ -56,10 +57,14 @@ impl Field {
         self.values[row * self.width + column]
     }
 
-    /// Bilinear, half-pixel centres, edges repeated: PyTorch's `interpolate(.., align_corners=False)`.
-    pub(crate) fn resize(&self, height: usize, width: usize) -> Self {
-        let rows = stencil(self.height, height);
-        let columns = stencil(self.width, width);
+    /// Bilinear between the places of the cells; cells that tile the picture are resized as by PyTorch's
+    /// `interpolate(.., align_corners=False)`.
+    pub(crate) fn resize(&self, placement: Placement, height: usize, width: usize) -> Self {
+        let stencil = |axis: Axis, cells, pixels| -> Vec<_> {
+            (0..pixels).map(|pixel| axis.between(cells, pixel, pixels)).collect()
+        };
+        let rows = stencil(placement.rows, self.height, height);
+        let columns = stencil(placement.columns, self.width, width);
         let mix = |from: f64, to: f64, share: f64| from + (to - from) * share;
         let pixel = |&(top, bottom, down): &(usize, usize, f64)| {
             columns.iter().map(move |&(left, right, across)| {
@@ -102,17 +107,6 @@ impl Reduce {
     }
 }
 
-/// For each target cell: the two source cells that it lies between, and how far along.
-fn stencil(source: usize, target: usize) -> Vec<(usize, usize, f64)> {
-    let scale = source as f64 / target as f64;
-    let cell = |index: usize| {
-        let center = ((index as f64 + 0.5) * scale - 0.5).clamp(0.0, (source - 1) as f64);
-        let low = center.floor() as usize;
-        (low, (low + 1).min(source - 1), center.fract())
-    };
-    (0..target).map(cell).collect()
-}
-
 fn wrong_shape(tensor: &Tensor) -> Error {
     Error::Shape {
         what: "the map",
@@ -128,13 +122,17 @@ mod tests {
     use candle_core::Device;
     use proptest::prelude::*;
 
+    fn tiled(field: &Field, height: usize, width: usize) -> Field {
+        field.resize(Placement::even(field.height, field.width), height, width)
+    }
+
     fn field(values: Vec<f64>, height: usize, width: usize) -> Field {
         Field { values, height, width, channels: 1, clipped: false }
     }
 
     #[test]
     fn doubling_two_cells_gives_pytorch_s_quarters() {
-        let wide = field(vec![0.0, 1.0], 1, 2).resize(1, 4);
+        let wide = tiled(&field(vec![0.0, 1.0], 1, 2), 1, 4);
         assert_eq!(wide.values, [0.0, 0.25, 0.75, 1.0]);
     }
 
@@ -159,15 +157,15 @@ mod tests {
             values in proptest::collection::vec(-5.0..5.0_f64, 12), height in 1usize..20, width in 1usize..20,
         ) {
             let map = field(values, 3, 4);
-            let ((lo, hi), (low, high)) = (map.range(), map.resize(height, width).range());
+            let ((lo, hi), (low, high)) = (map.range(), tiled(&map, height, width).range());
             prop_assert!(low >= lo - 1e-12 && high <= hi + 1e-12);
-            let flat = field(vec![0.7; 12], 3, 4).resize(height, width);
+            let flat = tiled(&field(vec![0.7; 12], 3, 4), height, width);
             prop_assert!(flat.values.iter().all(|v| *v == 0.7));
         }
 
         #[test]
         fn resizing_to_the_same_size_changes_nothing(values in proptest::collection::vec(-5.0..5.0_f64, 12)) {
-            prop_assert_eq!(field(values.clone(), 3, 4).resize(3, 4).values, values);
+            prop_assert_eq!(tiled(&field(values.clone(), 3, 4), 3, 4).values, values);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use candle_core::Tensor;
-use candlelight_core::{Attribution, Reading, method};
+use candlelight_core::{Attribution, Placement, Reading};
 use image::{Rgb, RgbImage};
 
 use crate::colormap::ColorMap;
@@ -48,6 +48,7 @@ impl Default for Opacity {
 pub struct Heatmap {
     map: Tensor,
     reading: Reading,
+    placement: Option<Placement>,
     reduce: Reduce,
     normalize: Normalize,
     colors: Option<ColorMap>,
@@ -55,12 +56,10 @@ pub struct Heatmap {
 }
 
 impl Heatmap {
-    /// The map of an explanation with one row, read as its method's maps are meant to be.
+    /// The map of an explanation with one row, read as it is meant to be, its cells where they lie on the picture.
     pub fn of(attribution: &Attribution) -> Self {
-        // A composed method, `smoothgrad(saliency)`, is read as its innermost part.
-        let innermost = attribution.method().rsplit('(').next().unwrap_or_default().trim_end_matches(')');
-        let reading = method(innermost).map_or(Reading::Signed, |method| method.reading);
-        Self::new(attribution.values()).reading(reading)
+        let placement = attribution.placement();
+        Self { placement, ..Self::new(attribution.values()).reading(attribution.reading()) }
     }
 
     /// A map in its own units.
@@ -70,7 +69,8 @@ impl Heatmap {
     /// picture (a feature map, a grid of patches).
     pub fn new(values: &Tensor) -> Self {
         let (reduce, normalize, reading) = (Reduce::default(), Normalize::default(), Reading::Signed);
-        Self { map: values.clone(), reading, reduce, normalize, colors: None, opacity: Opacity::default() }
+        let (placement, colors, opacity) = (None, None, Opacity::default());
+        Self { map: values.clone(), reading, placement, reduce, normalize, colors, opacity }
     }
 
     /// Sets what values below zero mean: on a positive reading nothing, and they are drawn as zero. They mean
@@ -148,7 +148,8 @@ impl Heatmap {
     /// The map over `picture`, at the picture's size.
     pub(crate) fn paint(&self, field: &Field, scale: &Scale, picture: &RgbImage) -> Result<RgbImage> {
         let opacity = self.opacity.checked()?;
-        let sized = field.resize(picture.height() as usize, picture.width() as usize);
+        let placement = self.placement.unwrap_or(Placement::even(field.height, field.width));
+        let sized = field.resize(placement, picture.height() as usize, picture.width() as usize);
         Ok(RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
             let value = sized.values[(y * picture.width() + x) as usize];
             opacity.cover(muted(picture.get_pixel(x, y)), scale, value)

@@ -193,12 +193,37 @@ proptest! {
 }
 
 #[test]
-fn an_attribution_is_drawn_as_its_method_is_read() {
-    use candlelight_core::{Explain, InputXGradient, Saliency};
+fn an_attribution_is_drawn_as_it_is_meant_to_be_read() {
+    use candlelight_core::{Explain, GradCam, Query, Saliency, SmoothGrad, tap};
     let x = Tensor::new(&[[[[1f32, -2.0], [3.0, 4.0]]]], &Device::Cpu).unwrap();
-    let model = |x: &Tensor| x.flatten_from(1)?.sum(1);
-    let signed = InputXGradient.explain(&model, &x).unwrap();
-    assert_eq!(Heatmap::of(&signed).to_image().unwrap(), Heatmap::new(signed.values()).to_image().unwrap());
-    let clipped = Heatmap::of(&Saliency::signed().explain(&|x: &Tensor| model(&x.sqr()?), &x).unwrap());
-    assert!(clipped.caption().unwrap().contains("values below 0 not shown"));
+    let model = |x: &Tensor| tap("maps", x)?.sqr()?.flatten_from(1)?.sum(1);
+    let clipped = |method: &dyn Explain| {
+        let map = method.attribute(&model, &Query::new(&x)).unwrap();
+        assert!(map.values().min_all().unwrap().to_scalar::<f32>().unwrap() < 0.0);
+        Heatmap::of(&map).caption().unwrap().contains("values below 0 not shown")
+    };
+    assert!(!clipped(&Saliency::signed()));
+    assert!(!clipped(&SmoothGrad::default()));
+    assert!(clipped(&GradCam::at("maps")));
+}
+
+#[test]
+fn a_layer_s_map_is_drawn_where_its_cells_lie() {
+    use candlelight_core::nn::{MaxPool2d, Module};
+    use candlelight_core::{Explain, GradCam};
+    let model = |x: &Tensor| MaxPool2d::new(3, 4, 1).at("pool").forward(x)?.flatten_from(1)?.sum(1);
+    let mut pixels = vec![0f32; 64];
+    pixels[4 * 8 + 4] = 1.0;
+    let x = tensor(pixels, &[1, 1, 8, 8]);
+    let map = GradCam::at("pool").explain(&model, &x).unwrap();
+    let drawn = Heatmap::of(&map).over(RgbImage::new(8, 8)).to_image().unwrap();
+    let tiled = Heatmap::new(map.values()).over(RgbImage::new(8, 8)).to_image().unwrap();
+    let brightest = |picture: &RgbImage| {
+        let light = |x: u32, y: u32| picture.get_pixel(x, y).0.iter().map(|&c| u32::from(c)).sum::<u32>();
+        let mut places: Vec<(u32, u32)> = (0..64).map(|i| (i % 8, i / 8)).collect();
+        places.sort_by_key(|&(x, y)| std::cmp::Reverse(light(x, y)));
+        places[0]
+    };
+    assert_eq!(brightest(&drawn), (4, 4));
+    assert_ne!(drawn, tiled);
 }

@@ -2,7 +2,7 @@
 
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
-use candlelight_core::{Attribution, Reading, method};
+use candlelight_core::{Attribution, Reading};
 
 /// One row of an attribution beside its mask; never empty, never constant, always finite.
 pub(crate) struct Located {
@@ -27,7 +27,7 @@ impl Located {
             Self { row, values, inside, width }.checked()
         });
         let located = located.collect::<Result<Vec<_>>>()?;
-        Ok(match reading(attribution.method()) {
+        Ok(match attribution.reading() {
             Reading::Positive => located.into_iter().map(Self::positive).collect(),
             Reading::Signed => located,
         })
@@ -52,13 +52,6 @@ impl Located {
         self.values.iter_mut().for_each(|value| *value = value.max(0.0));
         self
     }
-}
-
-/// How the maps of a method are read; those of a composed method as its innermost part's. What the registry does not
-/// know keeps its sign.
-fn reading(name: &str) -> Reading {
-    let innermost = name.rsplit('(').next().unwrap_or(name).trim_end_matches(')');
-    method(innermost).map_or(Reading::Signed, |method| method.reading)
 }
 
 /// Every row as numbers in row-major order.
@@ -98,14 +91,6 @@ pub(crate) mod tests {
         let maps = map(&cpu(&[[[[1.0f64, 2.0]]]]));
         let error = Located::rows(&maps, &cpu(&[[[1u8, 0]], [[1, 0]]])).err();
         assert!(matches!(error, Some(Error::Shape { .. })));
-    }
-
-    #[test]
-    fn a_composed_method_is_read_as_its_innermost_part() {
-        assert_eq!(reading("smoothgrad(integrated-gradients)"), Reading::Signed);
-        assert_eq!(reading("smoothgrad(saliency)"), Reading::Positive);
-        assert_eq!(reading("grad-cam"), Reading::Positive);
-        assert_eq!(reading("my own"), Reading::Signed);
     }
 
     #[test]

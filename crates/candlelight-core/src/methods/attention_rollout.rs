@@ -3,7 +3,7 @@
 use super::at_least_one;
 use crate::schedule::Run;
 use crate::scope::{Kind, Selector, Watch, watch};
-use crate::{Attribution, Convergence, Cost, Error, Explain, Model, Query, Result};
+use crate::{Attribution, Convergence, Cost, Error, Explain, Model, Query, Reading, Result};
 use candle_core::{D, DType, Tensor};
 
 /// How the heads of a layer become one matrix.
@@ -138,6 +138,7 @@ impl Explain for AttentionRollout {
             Ok((map, Cost { forwards: rows, backwards: 0 }))
         })?;
         let values = Tensor::cat(&maps, 0)?;
-        Ok(Attribution::new(self.name(), values, prediction, Convergence::exact(), run.cost()))
+        let attribution = Attribution::new(self.name(), values, prediction, Convergence::exact(), run.cost());
+        Ok(Attribution { reading: Reading::Positive, ..attribution })
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::schedule::Run;
 use crate::scope::{Kind, LayerInfo, Selector, Tape, Watch, layers, watch};
-use crate::{Attribution, Convergence, Cost, Error, Explain, Model, Query, Result, TokenGrid};
+use crate::{Attribution, Convergence, Cost, Error, Explain, Model, Query, Reading, Result, TokenGrid};
 use candle_core::Tensor;
 
 /// A = Σₖ wₖ·Aₖ with wₖ the mean over space of ∂f/∂Aₖ ([Selvaraju et al. 2016](https://arxiv.org/abs/1610.02391)).
@@ -10,6 +10,7 @@ use candle_core::Tensor;
 /// The layer is a name, or found: the last map with a spatial extent; in a vision transformer the layer norm
 /// before the last attention, its patch tokens laid out on the image. The map has the layer's size, `[N, 1, h, w]`,
 /// and keeps its sign: the paper's ReLU is a choice made when drawing. Nothing below the layer is differentiated.
+/// The map knows where its cells lie on the image ([`Placement`](crate::Placement)), and is drawn and measured there.
 ///
 /// **When not to use it:** for fine detail, or at an early layer: one weight per channel says nothing about where in
 /// the channel the evidence lies.
@@ -44,11 +45,16 @@ impl Explain for GradCam {
         let (prediction, maps) = run.tapes(record, |tape, scores| {
             let gradients = tape.gradients(&scores.sum_all()?)?;
             let rows = scores.dims()[0];
-            Ok((weighted(tape, &gradients, &layer)?, Cost { forwards: rows, backwards: rows }))
+            let map = weighted(tape, &gradients, &layer)?;
+            let (_, _, height, width) = map.dims4()?;
+            let placed = (map, tape.placement(height, width));
+            Ok((placed, Cost { forwards: rows, backwards: rows }))
         })?;
+        let (maps, placements): (Vec<_>, Vec<_>) = maps.into_iter().unzip();
         let values = Tensor::cat(&maps, 0)?;
         let attribution = Attribution::new(self.name(), values, prediction, Convergence::exact(), run.cost());
-        Ok(Attribution { layer: Some(layer), ..attribution })
+        let placement = placements.first().copied().flatten();
+        Ok(Attribution { reading: Reading::Positive, layer: Some(layer), placement, ..attribution })
     }
 }
 

@@ -38,15 +38,6 @@ pub enum Family {
     Attention,
 }
 
-/// How a map is meant to be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
-    /// Positive values speak for the class, negative ones against it.
-    Signed,
-    /// Only positive values mean anything.
-    Positive,
-}
-
 /// What a caller may set on any method; a method ignores what it does not have.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
@@ -66,8 +57,6 @@ pub struct Method {
     pub title: &'static str,
     /// What kind of method it is.
     pub family: Family,
-    /// How its maps are read.
-    pub reading: Reading,
     /// Where it comes from.
     pub paper: &'static str,
     build: fn(&Settings) -> Result<Box<dyn Explain>>,
@@ -89,7 +78,6 @@ pub static METHODS: &[Method] = &[
         name: "saliency",
         title: "Saliency",
         family: Family::Gradient,
-        reading: Reading::Positive,
         paper: "https://arxiv.org/abs/1312.6034",
         build: |_| Ok(Box::new(Saliency::default())),
     },
@@ -97,7 +85,6 @@ pub static METHODS: &[Method] = &[
         name: "input-x-gradient",
         title: "Input x Gradient",
         family: Family::Gradient,
-        reading: Reading::Signed,
         paper: "https://arxiv.org/abs/1605.01713",
         build: |_| Ok(Box::new(InputXGradient)),
     },
@@ -105,7 +92,6 @@ pub static METHODS: &[Method] = &[
         name: "integrated-gradients",
         title: "Integrated Gradients",
         family: Family::Path,
-        reading: Reading::Signed,
         paper: "https://arxiv.org/abs/1703.01365",
         build: |settings| {
             let method = IntegratedGradients::default();
@@ -119,7 +105,6 @@ pub static METHODS: &[Method] = &[
         name: "expected-gradients",
         title: "Expected Gradients",
         family: Family::Path,
-        reading: Reading::Signed,
         paper: "https://arxiv.org/abs/1906.10670",
         build: |settings| {
             let method = ExpectedGradients::default();
@@ -137,7 +122,6 @@ pub static METHODS: &[Method] = &[
         name: "smoothgrad",
         title: "SmoothGrad",
         family: Family::Gradient,
-        reading: Reading::Positive,
         paper: "https://arxiv.org/abs/1706.03825",
         build: |settings| {
             let method = SmoothGrad::default();
@@ -151,7 +135,6 @@ pub static METHODS: &[Method] = &[
         name: "grad-cam",
         title: "Grad-CAM",
         family: Family::ClassActivation,
-        reading: Reading::Positive,
         paper: "https://arxiv.org/abs/1610.02391",
         build: |settings| {
             Ok(Box::new(match &settings.layer {
@@ -164,7 +147,6 @@ pub static METHODS: &[Method] = &[
         name: "attention-rollout",
         title: "Attention Rollout",
         family: Family::Attention,
-        reading: Reading::Positive,
         paper: "https://arxiv.org/abs/2005.00928",
         build: |_| Ok(Box::new(AttentionRollout::default())),
     },

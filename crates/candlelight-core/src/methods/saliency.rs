@@ -1,7 +1,7 @@
 //! Saliency: the gradient of the score at the input.
 
 use crate::schedule::Run;
-use crate::{Attribution, Convergence, Explain, Model, Query, Result};
+use crate::{Attribution, Convergence, Explain, Model, Query, Reading, Result};
 
 /// Whether a gradient keeps its sign.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,10 +37,11 @@ impl Explain for Saliency {
     fn attribute(&self, model: &dyn Model, query: &Query) -> Result<Attribution> {
         let mut run = Run::new(model, query, query.input().dims()[0])?;
         let (prediction, gradient) = run.gradients_of_input()?;
-        let values = match self.sign {
-            Sign::Absolute => gradient.abs()?,
-            Sign::Signed => gradient,
+        let (values, reading) = match self.sign {
+            Sign::Absolute => (gradient.abs()?, Reading::Positive),
+            Sign::Signed => (gradient, Reading::Signed),
         };
-        Ok(Attribution::new(self.name(), values, prediction, Convergence::exact(), run.cost()))
+        let attribution = Attribution::new(self.name(), values, prediction, Convergence::exact(), run.cost());
+        Ok(Attribution { reading, ..attribution })
     }
 }

@@ -5,7 +5,7 @@ use super::at_least_one;
 use super::versions::{self, Moments};
 use crate::random::Stream;
 use crate::schedule::Run;
-use crate::{Attribution, Convergence, Cost, Error, Explain, Model, Query, Result};
+use crate::{Attribution, Convergence, Cost, Error, Explain, Model, Query, Reading, Result};
 use candle_core::{DType, Tensor};
 use std::sync::Arc;
 
@@ -128,7 +128,7 @@ impl Explain for SmoothGrad {
         let rows = query.input().dims()[0];
         let mut run = Run::new(model, query, rows * (draws + 1))?;
         let prediction = run.predict()?;
-        let (mut moments, mut layer) = (Vec::<Moments>::new(), None);
+        let (mut moments, mut shown) = (Vec::<Moments>::new(), (Reading::Signed, None, None));
         for range in run.batches(rows * draws) {
             let owners: Vec<usize> = range.clone().map(|k| k / draws).collect();
             let copies =
@@ -143,7 +143,7 @@ impl Explain for SmoothGrad {
             }
             let Cost { backwards, .. } = maps.cost;
             run.spent(Cost { forwards: owners.len(), backwards })?;
-            layer = maps.layer;
+            shown = (maps.reading, maps.layer, maps.placement);
         }
         let map = |moments: &Moments| match self.statistic {
             Statistic::Mean => moments.mean(),
@@ -153,9 +153,9 @@ impl Explain for SmoothGrad {
         let values = Tensor::stack(&moments.iter().map(map).collect::<Result<Vec<_>>>()?, 0)?;
         let convergence =
             Convergence { sampling: Some(versions::sampling(&moments)?), ..Convergence::default() };
-        Ok(Attribution {
-            layer,
-            ..Attribution::new(self.name(), values, prediction, convergence, run.cost())
-        })
+        let (reading, layer, placement) = shown;
+        let reading = if self.statistic == Statistic::Mean { reading } else { Reading::Positive };
+        let attribution = Attribution::new(self.name(), values, prediction, convergence, run.cost());
+        Ok(Attribution { reading, layer, placement, ..attribution })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::elements::{Number, has_kernels, lend, with_element};
 use super::{Conv2dConfig, Module, VarBuilder, arguments, tracked};
-use crate::scope::{Kind, report};
+use crate::scope::{Kind, report, slides};
 use crate::vjp::{Gradients, vjp_of_fresh};
 use candle_core::{D, Result, Tensor};
 use candlelight_kernels::{self as kernels, Window};
@@ -76,6 +76,7 @@ impl Conv2d {
 impl Module for Conv2d {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let geometry = self.geometry(x)?;
+        slides(&geometry.conv.window, geometry.conv.input, geometry.places);
         let (input, weight) = (x.detach(), self.weight.detach());
         let bias = self.bias.as_ref().map(Tensor::detach);
         let y = geometry.forward(&input, &weight, bias.as_ref())?;

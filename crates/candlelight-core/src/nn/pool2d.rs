@@ -2,7 +2,7 @@
 
 use super::elements::{has_kernels, lend, with_element};
 use super::{Module, windows};
-use crate::scope::{Kind, report};
+use crate::scope::{Kind, report, slides};
 use crate::vjp::vjp_of_fresh;
 use candle_core::{Result, Tensor};
 use candlelight_kernels::{self as kernels, Pool2d, Window};
@@ -78,6 +78,7 @@ impl MaxPool2d {
 impl Module for MaxPool2d {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let pool = geometry(x, self.window, self.extent, &self.name)?;
+        slides(&pool.window, pool.input, pool.output);
         let y = match has_kernels(x) {
             true => max_by_kernel(pool, x)?,
             false => max_by_candle(pool, x)?,
@@ -169,6 +170,7 @@ impl AvgPool2d {
 impl Module for AvgPool2d {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let pool = geometry(x, self.window, self.extent, &self.name)?;
+        slides(&pool.window, pool.input, pool.output);
         let divisors: Vec<usize> =
             (0..pool.output.0 * pool.output.1).map(|place| self.divisor(&pool, place)).collect();
         let y = match has_kernels(x) {

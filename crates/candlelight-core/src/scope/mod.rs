@@ -15,7 +15,9 @@ pub use tape::{Tape, Watched};
 pub(crate) use layers::{first_not_finite, shown};
 pub(crate) use tape::{Watch, watch};
 
+use crate::Placement;
 use candle_core::{Result, Tensor};
+use candlelight_kernels::Window;
 use std::cell::RefCell;
 use std::fmt;
 use tape::Mark;
@@ -87,6 +89,15 @@ pub fn token_grid(grid: TokenGrid) {
     with_scope(|scope| scope.grid = Some(grid));
 }
 
+/// Tells the scope that a window slides over maps of `from` (height, width) and makes maps of `to`.
+pub(crate) fn slides(window: &Window, from: (usize, usize), to: (usize, usize)) {
+    with_scope(|scope| {
+        if let Some(placement) = scope.placements.get(from) {
+            scope.placements.0.push((to, placement.under(window)));
+        }
+    });
+}
+
 /// A layer's report: `macs` are the multiply-adds that made `x`. An empty name gets the kind and a number.
 pub(crate) fn report(name: &str, kind: Kind, macs: u64, x: Tensor) -> Result<Tensor> {
     match with_scope(|scope| scope.note(name, kind, macs, &x)) {
@@ -101,6 +112,27 @@ pub(crate) struct Scope {
     seen: Vec<LayerInfo>,
     marks: Vec<Mark>,
     grid: Option<TokenGrid>,
+    placements: Placements,
+}
+
+/// Where the cells of maps lie, by the maps' height and width: operations that keep a map's size keep its place, and
+/// need not tell.
+#[derive(Default)]
+struct Placements(Vec<((usize, usize), Placement)>);
+
+impl Placements {
+    /// Those of a model that is given `x`.
+    fn of(x: &Tensor) -> Self {
+        match *x.dims() {
+            [_, _, height, width] => Self(vec![((height, width), Placement::even(height, width))]),
+            _ => Self::default(),
+        }
+    }
+
+    /// The latest for maps of this size.
+    fn get(&self, size: (usize, usize)) -> Option<Placement> {
+        self.0.iter().rfind(|(known, _)| *known == size).map(|(_, placement)| *placement)
+    }
 }
 
 /// What a watch looks for.

@@ -1,8 +1,8 @@
 //! Activations and gradients at watched layers.
 
-use super::{LayerInfo, Scope, Selector, TokenGrid, shown, within};
+use super::{LayerInfo, Placements, Scope, Selector, TokenGrid, shown, within};
 use crate::vjp::vjp;
-use crate::{Error, Model, Result};
+use crate::{Error, Model, Placement, Result};
 use candle_core::{Tensor, Var};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -66,6 +66,7 @@ pub struct Tape {
     output: Tensor,
     watched: Vec<Watched>,
     grid: Option<TokenGrid>,
+    placements: Placements,
 }
 
 /// One watched layer of a [`Tape`].
@@ -112,6 +113,12 @@ impl Tape {
         self.grid
     }
 
+    /// Where the cells of a map of `height` x `width` lie on the image, as far as the windows of
+    /// [`nn`](crate::nn)'s convolutions and pools tell; `None` for a size that none of them made.
+    pub fn placement(&self, height: usize, width: usize) -> Option<Placement> {
+        self.placements.get((height, width))
+    }
+
     /// The watched layer of this name; the last, if it ran several times.
     ///
     /// # Errors
@@ -138,7 +145,7 @@ impl Tape {
 
 /// Runs `model` on `x` under the given watches; every named one must fire.
 pub(crate) fn watch(model: &dyn Model, x: &Tensor, watches: Vec<(Selector, Watch)>) -> Result<Tape> {
-    let scope = Scope { watches: watches.clone(), ..Scope::default() };
+    let scope = Scope { watches: watches.clone(), placements: Placements::of(x), ..Scope::default() };
     let (output, scope) = within(scope, || model.forward(x));
     let output = output?;
     for (selector, _) in &watches {
@@ -152,5 +159,5 @@ pub(crate) fn watch(model: &dyn Model, x: &Tensor, watches: Vec<(Selector, Watch
         let activation = slot.with(|slot| slot.0.take())?;
         Some(Watched { layer, activation, slot })
     });
-    Ok(Tape { output, watched: watched.collect(), grid: scope.grid })
+    Ok(Tape { output, watched: watched.collect(), grid: scope.grid, placements: scope.placements })
 }

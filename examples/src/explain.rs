@@ -22,6 +22,8 @@ const SHOWN: usize = 5;
 pub struct Job<'a> {
     pub args: &'a args::Explain,
     pub model: Opened,
+    /// SHA-256 of the model's weights.
+    pub weights: String,
     pub settings: Settings,
     selection: Selection,
     target: Target,
@@ -52,7 +54,7 @@ pub fn run(args: &args::Explain) -> Result<()> {
     let model = Opened::of(&args.model)?;
     let target = target::resolve(&args.target, &model.loaded.labels)?;
     let settings = method::settings(args, &model)?;
-    let job = Job { args, model, settings, selection, target };
+    let job = Job { args, weights: model.fingerprint()?, model, settings, selection, target };
     job.notes();
     if args.images.is_empty() {
         return job.explain(Subject::scene(args.seed, &job.model)?, &args.out);

@@ -18,6 +18,13 @@ pub fn listen() {
     drop(ctrlc::set_handler(handler));
 }
 
+/// Ends the program where nothing can be handed back: in the middle of a download.
+#[cfg(feature = "hub")]
+pub fn leave(message: &str) -> ! {
+    crate::term::warn(message);
+    process::exit(EXIT);
+}
+
 /// Whether Ctrl-C was pressed.
 pub fn asked() -> bool {
     ASKED.load(Ordering::Relaxed)

@@ -2,13 +2,17 @@
 
 use crate::args::{DeviceName, ModelArgs};
 use crate::failure::{Failure, Result};
+#[cfg(feature = "hub")]
+use crate::{interrupt, progress::Bar};
 use candle_core::{DType, Device, Module, Tensor};
 use candlelight::image::{Preprocess, RgbImage};
 use candlelight::models::{LoadedModel, Loader, bundled};
+#[cfg(feature = "hub")]
+use candlelight::{Progress, models::hub::Hub};
 use sha2::{Digest, Sha256};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A model with everything that stands between an image and its classes.
 pub struct Opened {
@@ -16,8 +20,6 @@ pub struct Opened {
     pub preprocess: Preprocess,
     /// What had to be guessed because the model does not say.
     pub assumed: Option<&'static str>,
-    /// SHA-256 of the weights; of a hub model the hub keeps it.
-    pub weights: Option<String>,
     pub origin: Origin,
     pub device: Device,
 }
@@ -42,7 +44,7 @@ impl Opened {
             None => (Origin::Elsewhere, load(name, &device)?),
         };
         let (preprocess, assumed) = preprocess(&loaded)?;
-        Ok(Self { preprocess, assumed, weights: fingerprint(name)?, origin, device, loaded })
+        Ok(Self { preprocess, assumed, origin, device, loaded })
     }
 
     /// The input that the model makes of a picture, `[1, 3, height, width]`.
@@ -51,6 +53,17 @@ impl Opened {
         let (_, _, height, width) = x.dims4()?;
         self.loaded.model.check_size((height, width))?;
         Ok(x)
+    }
+
+    /// SHA-256 over the bytes of the weights, file after file.
+    pub fn fingerprint(&self) -> Result<String> {
+        let mut hash = Sha256::new();
+        let bundled = bundled::bytes(&self.loaded.name).filter(|_| self.origin == Origin::Bundled);
+        bundled.iter().flat_map(|bytes| &bytes.weights).for_each(|bytes| hash.update(bytes));
+        for file in &self.loaded.weight_files {
+            hash_file(file, &mut hash)?;
+        }
+        Ok(hex(&hash.finalize()))
     }
 
     /// The scores of one input.
@@ -74,8 +87,30 @@ fn load(name: &str, device: &Device) -> Result<LoadedModel> {
             format!("no bundled model is called `{name}`"),
             format!("there are {}", bundled::NAMES.join(" and ")),
         )),
-        false => Ok(Loader::default().device(device).load(name)?),
+        false => Ok(loader(device).load(name)?),
     }
+}
+
+#[cfg(not(feature = "hub"))]
+fn loader(device: &Device) -> Loader {
+    Loader::default().device(device)
+}
+
+/// A loader that shows downloads. What Ctrl-C leaves unfinished is continued by the next run.
+#[cfg(feature = "hub")]
+fn loader(device: &Device) -> Loader {
+    let bar = std::sync::Mutex::new(None::<(String, Bar)>);
+    let watch = move |file: &str, progress: Progress| {
+        let mut bar = bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if bar.as_ref().is_none_or(|(shown, _)| shown != file) {
+            *bar = Some((file.to_owned(), Bar::new(format!("downloading {file}, bytes"))));
+        }
+        if bar.as_ref().is_some_and(|(_, bar)| bar.update(progress).is_break()) {
+            *bar = None;
+            interrupt::leave("interrupted: the download goes on from here next time");
+        }
+    };
+    Loader::default().device(device).hub(Hub::from_env().on_download(watch))
 }
 
 fn open_device(device: DeviceName) -> Result<Device> {
@@ -109,36 +144,6 @@ fn preprocess(loaded: &LoadedModel) -> Result<(Preprocess, Option<&'static str>)
             Some("the model has no preprocessor_config.json: 224 pixels, ImageNet's statistics"),
         ),
     })
-}
-
-/// SHA-256 over the bytes of the weights, file after file.
-fn fingerprint(name: &str) -> Result<Option<String>> {
-    let mut hash = Sha256::new();
-    match name {
-        "bundled-resnet" => bundled::resnet_bytes().weights.iter().for_each(|bytes| hash.update(bytes)),
-        "bundled-vit" => bundled::vit_bytes().weights.iter().for_each(|bytes| hash.update(bytes)),
-        folder if Path::new(folder).is_dir() => {
-            for file in weight_files(Path::new(folder)) {
-                hash_file(&file, &mut hash)?;
-            }
-        }
-        _ => return Ok(None),
-    }
-    Ok(Some(hex(&hash.finalize())))
-}
-
-/// `model.safetensors`, or every safetensors file in the order of their names.
-fn weight_files(folder: &Path) -> Vec<PathBuf> {
-    let whole = folder.join("model.safetensors");
-    if whole.exists() {
-        return vec![whole];
-    }
-    let entries = fs::read_dir(folder).into_iter().flatten();
-    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut files: Vec<_> =
-        paths.filter(|path| path.extension().is_some_and(|end| end == "safetensors")).collect();
-    files.sort();
-    files
 }
 
 /// Adds the bytes of a file to `hash`.

@@ -37,7 +37,7 @@ pub struct Record {
 #[derive(Serialize)]
 struct Model {
     name: String,
-    weights_sha256: Option<String>,
+    weights_sha256: String,
     config: Value,
     preprocessor: Value,
     /// What was assumed because the model does not say.
@@ -144,7 +144,7 @@ impl Model {
         let loaded = &job.model.loaded;
         Self {
             name: job.args.model.model.clone(),
-            weights_sha256: job.model.weights.clone(),
+            weights_sha256: job.weights.clone(),
             config: json(&loaded.config),
             preprocessor: loaded.preprocessor.as_deref().map_or(Value::Null, json),
             assumed: job.model.assumed,

@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests, which clippy.toml cannot tell from other functions
 
+#[path = "../../models/tests/common/mod.rs"]
+mod common;
+
 use candle_core::{DType, Device, Tensor};
-use candle_nn::{VarBuilder, VarMap};
-use candlelight_models::resnet::{Block, Naming, ResNet, ResNetConfig, Shortcut, Stage, Stem};
 use image::{DynamicImage, ImageFormat, RgbImage};
 use serde_json::Value;
-use std::collections::HashMap;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -91,20 +93,8 @@ fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
 }
 
 /// The tensors of a small ResNet with random weights.
-fn tensors() -> HashMap<String, Tensor> {
-    let stage = |channels, stride| Stage { block: Block::Basic, depth: 1, channels, stride };
-    let config = ResNetConfig {
-        naming: Naming::HuggingFace,
-        stem: Stem::Plain,
-        stem_channels: 8,
-        stages: vec![stage(8, 1), stage(12, 2)],
-        shortcut: Shortcut::Conv,
-        ..ResNetConfig::imagenet(Block::Basic, [1; 4], 3)
-    };
-    let variables = VarMap::new();
-    ResNet::new(config, VarBuilder::from_varmap(&variables, DType::F32, &Device::Cpu)).unwrap();
-    let data = variables.data().lock().unwrap();
-    data.iter().map(|(name, variable)| (name.clone(), variable.as_tensor().clone())).collect()
+fn tensors() -> BTreeMap<String, Tensor> {
+    common::read(&common::tiny_resnet())
 }
 
 const CONFIG: &str = r#"{
@@ -113,10 +103,10 @@ const CONFIG: &str = r#"{
 }"#;
 
 /// A model folder with these tensors.
-fn model(tensors: &HashMap<String, Tensor>) -> TempDir {
+fn model(tensors: &BTreeMap<String, Tensor>) -> TempDir {
     let folder = TempDir::new().unwrap();
     file(&folder, "config.json", CONFIG.as_bytes());
-    candle_core::safetensors::save(tensors, folder.path().join("model.safetensors")).unwrap();
+    file(&folder, "model.safetensors", &common::serialize(tensors));
     folder
 }
 
@@ -178,6 +168,16 @@ fn a_scene_is_explained_by_every_method_that_suits_the_model() {
 }
 
 #[test]
+fn the_record_names_the_weights_by_their_hash() {
+    let (folder, weights) = (TempDir::new().unwrap(), tensors());
+    let model = model(&weights);
+    works(&["explain", "--model", text(model.path()), "--method", "saliency", "--out", text(folder.path())]);
+    let record = fs::read_to_string(folder.path().join("record.json")).unwrap();
+    let hash = Sha256::digest(common::serialize(&weights));
+    assert!(record.contains(&hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>()));
+}
+
+#[test]
 fn the_same_seed_gives_the_same_maps() {
     let folders = [TempDir::new().unwrap(), TempDir::new().unwrap()];
     let maps = folders.each_ref().map(|folder| {
@@ -215,7 +215,7 @@ fn several_images_get_a_folder_each() {
 }
 
 #[test]
-fn grey_alpha_and_16_bit_images_are_accepted() {
+fn grey_alpha_16_bit_and_cmyk_images_are_accepted() {
     let folder = TempDir::new().unwrap();
     let colour = DynamicImage::from(gradient(40, 40));
     let pictures = [
@@ -223,6 +223,7 @@ fn grey_alpha_and_16_bit_images_are_accepted() {
         png(&folder, "alpha.png", colour.to_rgba8()),
         png(&folder, "deep.png", colour.to_rgb16()),
         png(&folder, "deep-grey.png", colour.to_luma16()),
+        file(&folder, "cmyk.jpg", include_bytes!("../../crates/candlelight-image/tests/data/cmyk.jpg")),
     ];
     let images: Vec<&str> = pictures.iter().map(|path| text(path)).collect();
     let out = folder.path().join("out");

@@ -34,12 +34,16 @@ pub fn vit() -> Result<LoadedModel> {
 ///
 /// The device has no room.
 pub fn by_name(name: &str, dtype: DType, device: &Device) -> Option<Result<LoadedModel>> {
-    let bytes = match name {
-        "bundled-resnet" => resnet_bytes(),
-        "bundled-vit" => vit_bytes(),
-        _ => return None,
-    };
-    Some(Loader::default().dtype(dtype).device(device).load(bytes))
+    bytes(name).map(|bytes| Loader::default().dtype(dtype).device(device).load(bytes))
+}
+
+/// The files of a bundled model by its name; `None` for other names.
+pub fn bytes(name: &str) -> Option<ModelBytes> {
+    match name {
+        "bundled-resnet" => Some(resnet_bytes()),
+        "bundled-vit" => Some(vit_bytes()),
+        _ => None,
+    }
 }
 
 /// The files of the bundled ResNet.

@@ -10,7 +10,9 @@
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use candlelight_core::Progress;
 use hf_hub::api::sync::{ApiBuilder, ApiError};
 use hf_hub::{Cache, Repo, RepoType};
 
@@ -26,6 +28,9 @@ pub enum Network {
     Offline,
 }
 
+/// Is told the file that is being downloaded, and how many of its bytes are here.
+pub type OnDownload = Arc<dyn Fn(&str, Progress) + Send + Sync>;
+
 /// A hub and its cache.
 #[derive(Clone)]
 pub struct Hub {
@@ -33,6 +38,7 @@ pub struct Hub {
     cache: PathBuf,
     token: Option<String>,
     network: Network,
+    on_download: Option<OnDownload>,
 }
 
 /// The token stays out of logs.
@@ -51,7 +57,13 @@ impl Hub {
         let endpoint = variable("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_string());
         let offline = variable("HF_HUB_OFFLINE").is_some_and(|value| is_yes(&value));
         let network = if offline { Network::Offline } else { Network::Online };
-        Self { endpoint: endpoint.trim_end_matches('/').to_string(), cache, token, network }
+        Self {
+            endpoint: endpoint.trim_end_matches('/').to_string(),
+            cache,
+            token,
+            network,
+            on_download: None,
+        }
     }
 
     /// The hub at another address.
@@ -72,6 +84,11 @@ impl Hub {
     /// The hub online or offline.
     pub fn network(self, network: Network) -> Self {
         Self { network, ..self }
+    }
+
+    /// Tells `watch` how downloads go on. What it leaves unfinished (the process may end) is continued next time.
+    pub fn on_download(self, watch: impl Fn(&str, Progress) + Send + Sync + 'static) -> Self {
+        Self { on_download: Some(Arc::new(watch)), ..self }
     }
 
     /// The files of the model `id`, from the cache as far as it has them.
@@ -205,7 +222,8 @@ impl Store<'_> {
             .with_progress(false)
             .with_user_agent(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
             .build()?;
-        api.repo(self.repo.clone()).download(file)
+        let progress = Download { watch: self.hub.on_download.as_ref(), file, done: 0, of: 0 };
+        api.repo(self.repo.clone()).download_with_progress(file, progress)
     }
 
     /// What an earlier download left cannot be continued.
@@ -226,6 +244,29 @@ impl Store<'_> {
             _ => Error::Download { id, file, reason: error.to_string() },
         }
     }
+}
+
+/// One download on its way, as hf-hub tells of it: the bytes of every step.
+struct Download<'a> {
+    watch: Option<&'a OnDownload>,
+    file: &'a str,
+    done: usize,
+    of: usize,
+}
+
+impl hf_hub::api::Progress for Download<'_> {
+    fn init(&mut self, size: usize, _file: &str) {
+        self.of = size;
+    }
+
+    fn update(&mut self, size: usize) {
+        self.done += size;
+        if let Some(watch) = self.watch {
+            watch(self.file, Progress { done: self.done, of: self.of });
+        }
+    }
+
+    fn finish(&mut self) {}
 }
 
 /// The status of the answer, if the hub answered at all.

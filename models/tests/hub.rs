@@ -164,6 +164,21 @@ fn a_model_comes_from_the_hub_and_then_from_the_cache() {
 }
 
 #[test]
+fn downloads_are_told_to_their_end_and_the_weights_can_be_found() {
+    let (server, cache) = (server(), tempfile::tempdir().unwrap());
+    let told = Arc::new(Mutex::new(HashMap::new()));
+    let notes = told.clone();
+    let hub = server.hub(cache.path()).on_download(move |file, progress| {
+        notes.lock().unwrap().insert(file.to_string(), progress);
+    });
+    let loaded = load(hub).unwrap();
+    let weights = std::fs::read(&loaded.weight_files[0]).unwrap();
+    let last = told.lock().unwrap()["model.safetensors"];
+    assert_eq!((last.done, last.of), (weights.len(), weights.len()));
+    assert_eq!(told.lock().unwrap().len(), 3);
+}
+
+#[test]
 fn a_model_without_a_preprocessor_asks_for_it_once() {
     let (server, cache) = (server(), tempfile::tempdir().unwrap());
     server.state.lock().unwrap().files.remove("preprocessor_config.json");

@@ -41,8 +41,8 @@ pub use error::{Error, Result};
 pub use explain::Explain;
 pub use methods::{
     AttentionRollout, Draw, ExpectedGradients, Family, GradCam, HeadFusion, InputXGradient,
-    IntegratedGradients, METHODS, Method, Noise, Quadrature, Saliency, Settings, Sign, SmoothGrad,
-    Statistic, method, rollout,
+    IntegratedGradients, METHODS, Method, Noise, Quadrature, Saliency, Settings, Sign, SmoothGrad, Statistic,
+    method, rollout,
 };
 pub use model::Model;
 pub use placement::{Axis, Placement};

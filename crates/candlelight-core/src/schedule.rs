@@ -80,6 +80,17 @@ impl<'a> Run<'a> {
         to_f64(&target.scores(&outputs, rows)?)
     }
 
+    /// For every row of the query, what its target says of each of `points`.
+    pub(crate) fn scores_for_all_rows(
+        &mut self,
+        points: &Tensor,
+        target: &Resolved,
+    ) -> Result<Vec<Vec<f64>>> {
+        let (outputs, count) = (self.outputs(points, self.model.forward(points)?)?, points.dims()[0]);
+        self.spent(Cost { forwards: count, backwards: 0 })?;
+        (0..self.rows()).map(|row| to_f64(&target.scores(&outputs, &vec![row; count])?)).collect()
+    }
+
     /// The gradients of the scores of `points`, of which point k is a version of row `rows[k]`.
     pub(crate) fn gradients(&mut self, points: &Tensor, rows: &[usize], target: &Resolved) -> Result<Tensor> {
         let x = Var::from_tensor(&points.detach())?;

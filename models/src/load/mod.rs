@@ -15,6 +15,7 @@ mod weights;
 use candle_core::{DType, Device};
 use candlelight_core::nn::VarBuilder;
 use serde_json::Value;
+use std::path::PathBuf;
 
 pub use model::Model;
 pub use source::{ModelBytes, Source};
@@ -38,6 +39,8 @@ pub struct LoadedModel {
     pub config: String,
     /// The folder's name, or the hub id.
     pub name: String,
+    /// The files that the weights were read from, in their order; none for weights from memory.
+    pub weight_files: Vec<PathBuf>,
 }
 
 /// Loads a model in float32 on the CPU.
@@ -126,6 +129,7 @@ impl Loader {
         let labels = Labels::of(&config)?;
         let spec = Spec::of(&config, labels.as_ref().map(Labels::len))?;
         let labels = labels.unwrap_or_else(|| Labels::numbered(spec.classes()));
+        let weight_files = files.shards.iter().filter_map(|shard| shard.path.clone()).collect();
         let weights = Weights::parse(files.shards)?;
         Ok(LoadedModel {
             model: self.model(spec, &weights)?,
@@ -133,6 +137,7 @@ impl Loader {
             preprocessor: files.preprocessor.or_else(|| preprocessor::of(&config)),
             config: files.config,
             name: files.name,
+            weight_files,
         })
     }
 

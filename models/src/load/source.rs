@@ -76,7 +76,7 @@ pub(crate) struct Files {
 
 impl Files {
     pub fn of_bytes(bytes: ModelBytes) -> Self {
-        let shard = |(i, bytes)| Shard { file: format!("weights[{i}]"), bytes };
+        let shard = |(i, bytes)| Shard { file: format!("weights[{i}]"), path: None, bytes };
         let shards = bytes.weights.into_iter().enumerate().map(shard).collect();
         Self { name: bytes.name, config: bytes.config, preprocessor: bytes.preprocessor, shards }
     }
@@ -109,7 +109,7 @@ pub(crate) fn text(path: &Path) -> Result<String> {
 /// The bytes of a safetensors file.
 pub(crate) fn shard(path: &Path) -> Result<Shard> {
     let bytes = fs::read(path).map_err(|source| Error::Read { path: path.to_path_buf(), source })?;
-    Ok(Shard { file: path.display().to_string(), bytes })
+    Ok(Shard { file: path.display().to_string(), path: Some(path.to_path_buf()), bytes })
 }
 
 /// The shards that the index names, or `model.safetensors`, or every safetensors file there is.

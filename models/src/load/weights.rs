@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::{DType, Device, Shape, Tensor};
@@ -16,6 +17,8 @@ use crate::{Error, Result};
 pub(crate) struct Shard {
     /// What messages call it.
     pub file: String,
+    /// Where it was read, if it was.
+    pub path: Option<PathBuf>,
     /// All of the file.
     pub bytes: Vec<u8>,
 }

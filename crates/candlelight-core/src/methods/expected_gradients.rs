@@ -92,15 +92,12 @@ impl ExpectedGradients {
     /// E f(x′) for every row's class, over all given samples; nothing for a distribution without a list.
     fn expected_scores(&self, run: &mut Run, prediction: &Prediction) -> Result<Option<Vec<f64>>> {
         let References::Samples(samples) = &self.references else { return Ok(None) };
-        let (rows, count) = (run.rows(), samples.dims()[0]);
-        let mut sums = vec![0.0; rows];
-        for range in run.batches(rows * count) {
-            let x = run.input();
-            let pick = |k: usize| References::pick(samples, k % count, &x.get(0)?);
-            let points = range.clone().map(pick).collect::<Result<Vec<_>>>()?;
-            let owners: Vec<usize> = range.map(|k| k / count).collect();
-            let scores = run.scores(&Tensor::stack(&points, 0)?, &owners, &prediction.target)?;
-            owners.iter().zip(scores).for_each(|(&row, score)| sums[row] += score);
+        let (row, count) = (run.input().get(0)?, samples.dims()[0]);
+        let mut sums = vec![0.0; run.rows()];
+        for range in run.batches(count) {
+            let points = range.map(|k| References::pick(samples, k, &row)).collect::<Result<Vec<_>>>()?;
+            let scores = run.scores_for_all_rows(&Tensor::stack(&points, 0)?, &prediction.target)?;
+            sums.iter_mut().zip(scores).for_each(|(sum, scores)| *sum += scores.iter().sum::<f64>());
         }
         Ok(Some(sums.into_iter().map(|sum| sum / count as f64).collect()))
     }
@@ -110,7 +107,7 @@ impl ExpectedGradients {
             References::Samples(samples) => samples.dims()[0],
             References::Uniform => 0,
         };
-        rows * (1 + draws + references)
+        rows * (1 + draws) + references
     }
 }
 

@@ -1,0 +1,99 @@
+"""PyTorch, torchvision, timm and Captum as a peer: one row of the side-by-side benchmark, told line by line.
+
+    torch_peer.py prepare FOLDER                    writes the models' weights and the inputs
+    torch_peer.py work ROW FOLDER DTYPE STEPS THREADS    answers `run` with seconds, `map FILE` with the result in FILE
+"""
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+SEED = 0
+CALIBRATED = 16
+BEST_INTERNAL_BATCH = {"resnet50": 10, "vit-b16": 25}
+
+
+def build(model):
+    if model == "resnet50":
+        import torchvision
+
+        return torchvision.models.resnet50(weights=None)
+    import timm
+
+    return timm.create_model("vit_base_patch16_224", pretrained=False)
+
+
+def calibrate(net):
+    """Random weights whose activations neither vanish nor grow: batch norms get the statistics of noise."""
+    with torch.no_grad():
+        for module in net.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.momentum = 1.0
+                module.weight.uniform_(0.5, 1.0)
+                module.bias.normal_(0.0, 0.1)
+        net.train()
+        net(torch.randn(CALIBRATED, 3, 224, 224))
+
+
+def prepare(folder):
+    torch.manual_seed(SEED)
+    for model, architecture in [("resnet50", "resnet50"), ("vit-b16", "vit_base_patch16_224")]:
+        target = folder / model
+        target.mkdir(parents=True, exist_ok=True)
+        net = build(model)
+        calibrate(net)
+        tensors = {name: tensor.contiguous() for name, tensor in net.state_dict().items()}
+        save_file(tensors, target / "model.safetensors")
+        config = {"architecture": architecture, "num_classes": 1000, "global_pool": "token" if "vit" in model else "avg"}
+        (target / "config.json").write_text(json.dumps(config))
+    save_file({"x": torch.randn(10, 3, 224, 224)}, folder / "input.safetensors")
+
+
+class Row:
+    def __init__(self, row, folder, dtype, steps):
+        self.work, model = row.split("/")
+        self.net = build(model)
+        self.net.load_state_dict(load_file(folder / model / "model.safetensors"))
+        self.net.eval().to(dtype)
+        self.x = load_file(folder / "input.safetensors")["x"].to(dtype)
+        self.steps, self.internal = steps, BEST_INTERNAL_BATCH[model]
+
+    def __call__(self):
+        if self.work == "forward":
+            with torch.no_grad():
+                return self.net(self.x[:8])
+        if self.work.startswith("gradient"):
+            x = self.x.clone().requires_grad_()
+            return torch.autograd.grad(self.net(x)[:, 0].sum(), x)[0]
+        from captum.attr import IntegratedGradients
+
+        explainer = IntegratedGradients(self.net)
+        internal = min(self.internal, self.steps)
+        return explainer.attribute(self.x[:1], target=0, n_steps=self.steps, internal_batch_size=internal)
+
+
+def work(row, folder, dtype, steps, threads):
+    torch.set_num_threads(threads)
+    run = Row(row, folder, getattr(torch, dtype), steps)
+    for line in sys.stdin:
+        command, *arguments = line.split()
+        start = time.perf_counter()
+        result = run().detach()
+        seconds = time.perf_counter() - start
+        if command == "map":
+            save_file({"map": result.contiguous()}, arguments[0])
+        rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(json.dumps({"seconds": seconds, "rss_mib": rss}), flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "prepare":
+        prepare(Path(sys.argv[2]))
+    else:
+        row, folder, dtype, steps, threads = sys.argv[2:]
+        work(row, Path(folder), dtype, int(steps), int(threads))

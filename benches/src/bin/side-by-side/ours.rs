@@ -1,0 +1,57 @@
+//! Our side of a row.
+
+use crate::row::{Row, Work};
+use crate::worker::Ran;
+use anyhow::{Context, Result};
+use candle_core::{DType, Device, Module, Tensor, Var, safetensors};
+use candlelight::models::{Loader, Model};
+use candlelight::{Explain, IntegratedGradients};
+use std::fs;
+use std::io::{self, BufRead};
+use std::path::Path;
+use std::time::Instant;
+
+/// Rows of the forward and of the gradient pass.
+const FORWARD_ROWS: usize = 8;
+
+/// Answers every line on stdin: `run`, or `map FILE`.
+pub fn work(row: Row, folder: &Path, dtype: &str, steps: usize) -> Result<()> {
+    let dtype = if dtype == "float64" { DType::F64 } else { DType::F32 };
+    let model = Loader::default().dtype(dtype).load(folder.join(row.model()))?.model;
+    let x = safetensors::load(folder.join("input.safetensors"), &Device::Cpu)?;
+    let x = x.get("x").context("no input")?.to_dtype(dtype)?;
+    for line in io::stdin().lock().lines() {
+        let line = line?;
+        let start = Instant::now();
+        let result = run(row, &model, &x, steps)?;
+        let seconds = start.elapsed().as_secs_f64();
+        if let Some(file) = line.strip_prefix("map ") {
+            safetensors::save(&[("map", result)].into(), file)?;
+        }
+        println!("{}", serde_json::to_string(&Ran { seconds, rss_mib: peak_rss()? })?);
+    }
+    Ok(())
+}
+
+fn run(row: Row, model: &Model, x: &Tensor, steps: usize) -> Result<Tensor> {
+    Ok(match row.work() {
+        Work::Forward => model.forward(&x.narrow(0, 0, FORWARD_ROWS)?)?,
+        Work::Gradient => {
+            let x = Var::from_tensor(x)?;
+            let gradients = model.forward(&x)?.narrow(1, 0, 1)?.sum_all()?.backward()?;
+            gradients.get(&x).context("no gradient")?.clone()
+        }
+        Work::Path => {
+            let explainer = IntegratedGradients::default().steps(steps);
+            explainer.explain(model, (&x.narrow(0, 0, 1)?, 0))?.values().clone()
+        }
+    })
+}
+
+/// The largest resident size of this process, as the kernel counts it.
+fn peak_rss() -> Result<f64> {
+    let status = fs::read_to_string("/proc/self/status").context("peak memory is read from /proc")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+    let kib: f64 = line.trim().trim_end_matches(" kB").trim().parse()?;
+    Ok(kib / 1024.0)
+}

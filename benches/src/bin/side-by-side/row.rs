@@ -1,0 +1,94 @@
+//! The rows of the table.
+
+use clap::ValueEnum;
+
+/// One comparison: the work and the model that it is done on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Row {
+    #[value(name = "forward/resnet50")]
+    ForwardResNet,
+    #[value(name = "forward/vit-b16")]
+    ForwardViT,
+    #[value(name = "gradient/resnet50")]
+    GradientResNet,
+    #[value(name = "gradient/vit-b16")]
+    GradientViT,
+    #[value(name = "gradient-imports-only/resnet50")]
+    ImportsResNet,
+    #[value(name = "gradient-imports-only/vit-b16")]
+    ImportsViT,
+    #[value(name = "ig50/resnet50")]
+    PathResNet,
+    #[value(name = "ig50/vit-b16")]
+    PathViT,
+}
+
+/// What is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Logits of a batch of 8.
+    Forward,
+    /// Logits of a batch of 10 and the gradient of their first column's sum at the input.
+    Gradient,
+    /// Integrated Gradients of one image for class 0, 50 steps.
+    Path,
+}
+
+impl Row {
+    pub const ALL: [Self; 8] = [
+        Self::ForwardResNet,
+        Self::ForwardViT,
+        Self::GradientResNet,
+        Self::GradientViT,
+        Self::ImportsResNet,
+        Self::ImportsViT,
+        Self::PathResNet,
+        Self::PathViT,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ForwardResNet => "forward/resnet50",
+            Self::ForwardViT => "forward/vit-b16",
+            Self::GradientResNet => "gradient/resnet50",
+            Self::GradientViT => "gradient/vit-b16",
+            Self::ImportsResNet => "gradient-imports-only/resnet50",
+            Self::ImportsViT => "gradient-imports-only/vit-b16",
+            Self::PathResNet => "ig50/resnet50",
+            Self::PathViT => "ig50/vit-b16",
+        }
+    }
+
+    /// The folder of the model's weights.
+    pub fn model(self) -> &'static str {
+        match self {
+            Self::ForwardResNet | Self::GradientResNet | Self::ImportsResNet | Self::PathResNet => "resnet50",
+            _ => "vit-b16",
+        }
+    }
+
+    pub fn work(self) -> Work {
+        match self {
+            Self::ForwardResNet | Self::ForwardViT => Work::Forward,
+            Self::PathResNet | Self::PathViT => Work::Path,
+            _ => Work::Gradient,
+        }
+    }
+
+    pub fn peer(self) -> &'static str {
+        match self.work() {
+            Work::Path => "Captum at its best internal batch",
+            _ => "PyTorch eager",
+        }
+    }
+
+    /// Steps of the path that is timed.
+    pub fn steps(self) -> usize {
+        50
+    }
+
+    /// Steps of the path that is compared in double precision.
+    pub fn few_steps(self) -> usize {
+        4
+    }
+}

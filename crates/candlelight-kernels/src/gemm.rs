@@ -51,13 +51,33 @@ impl From<Threads> for Parallelism {
     }
 }
 
+/// What a product is written onto.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Onto {
+    /// Nothing: what was there is forgotten.
+    Nothing,
+    /// A sum that it is added to.
+    Sum,
+}
+
 /// `out += a · b`, with `out` row-major.
 ///
 /// # Panics
 /// If the inner sizes differ or `out` does not hold `a.rows * b.columns` elements.
 pub fn gemm<T: Element>(out: &mut [T], a: Matrix<T>, b: Matrix<T>, threads: Threads) {
+    gemm_onto(Onto::Sum, out, a, b, threads);
+}
+
+/// [`gemm`] onto a sum, or onto nothing.
+///
+/// # Panics
+/// If the inner sizes differ or `out` does not hold `a.rows * b.columns` elements.
+pub fn gemm_onto<T: Element>(onto: Onto, out: &mut [T], a: Matrix<T>, b: Matrix<T>, threads: Threads) {
     assert_eq!(a.columns, b.rows, "the inner sizes of the product must agree");
     assert_eq!(out.len(), a.rows * b.columns, "the product needs rows x columns elements");
+    if a.columns == 0 && onto == Onto::Nothing {
+        out.fill(T::ZERO);
+    }
     if out.is_empty() || a.columns == 0 {
         return;
     }
@@ -72,7 +92,7 @@ pub fn gemm<T: Element>(out: &mut [T], a: Matrix<T>, b: Matrix<T>, threads: Thre
             out.as_mut_ptr(),
             1,
             b.columns as isize,
-            true,
+            onto == Onto::Sum,
             a.data.as_ptr(),
             a.column_stride as isize,
             a.row_stride as isize,
@@ -101,7 +121,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_product_equals_its_definition(rows in 0usize..7, inner in 0usize..9, columns in 0usize..8, all in any::<bool>()) {
+        fn the_product_equals_its_definition(rows in 0usize..7, inner in 0usize..9, columns in 0usize..8, all in any::<bool>(), sum in any::<bool>()) {
             let a: Vec<f64> = (0..rows * inner).map(|i| (i as f64 * 0.7).sin()).collect();
             let b: Vec<f64> = (0..inner * columns).map(|i| (i as f64 * 0.3).cos()).collect();
             let transposed: Vec<f64> = (0..inner * columns).map(|i| b[(i % inner) * columns + i / inner]).collect();
@@ -109,9 +129,10 @@ mod tests {
             let expected = naive(&a, &b, rows, inner, columns);
             for view in [Matrix::new(&b, inner, columns), Matrix::new(&transposed, columns, inner).transposed()] {
                 let mut out = vec![1.0; rows * columns];
-                gemm(&mut out, Matrix::new(&a, rows, inner), view, threads);
+                let (onto, before) = if sum { (Onto::Sum, 1.0) } else { (Onto::Nothing, 0.0) };
+                gemm_onto(onto, &mut out, Matrix::new(&a, rows, inner), view, threads);
                 for (o, e) in out.iter().zip(&expected) {
-                    prop_assert!((o - 1.0 - e).abs() < 1e-12);
+                    prop_assert!((o - before - e).abs() < 1e-12);
                 }
             }
         }

@@ -1,0 +1,153 @@
+//! Frozen layers that run as one: convolutions with their biases, residual adds and rectifiers, and max pools.
+//!
+//! Inside a chain maps lie with their channels side by side, elementwise work is done while a block of a product is in
+//! the cache, only the signs of rectified values are kept for the gradient, and buffers go round. Images are spread
+//! over the threads, a few to each; inside, everything runs on one.
+
+mod conv;
+mod maps;
+mod pool;
+mod run;
+mod slide;
+#[cfg(test)]
+mod tests;
+mod workspace;
+
+pub use maps::Maps;
+pub use run::{Passed, input_gradient, run};
+
+use crate::{Element, Window};
+use conv::Conv;
+use pool::MaxPool;
+use workspace::Spaces;
+
+/// A value inside a chain: its input, or what a step made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Value(usize);
+
+/// Steps in the order in which they run. Value 0 is the input, and step k makes value k + 1.
+#[derive(Clone, Debug)]
+pub struct Chain<T> {
+    steps: Vec<Step<T>>,
+    spaces: Spaces<T>,
+}
+
+#[derive(Clone, Debug)]
+enum Step<T> {
+    Conv(Box<Convolve<T>>),
+    MaxPool { pool: MaxPool, from: usize },
+}
+
+/// out = rectified(convolution of `from` + `bias` + `plus`).
+#[derive(Clone, Debug)]
+struct Convolve<T> {
+    conv: Conv<T>,
+    bias: Vec<T>,
+    from: usize,
+    plus: Option<usize>,
+    end: End,
+}
+
+/// What happens to a sum before it is handed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Linear,
+    Rectified,
+}
+
+impl<T: Element> Default for Chain<T> {
+    fn default() -> Self {
+        Self { steps: Vec::new(), spaces: Spaces::default() }
+    }
+}
+
+impl<T: Element> Chain<T> {
+    /// The chain's input.
+    pub fn input(&self) -> Value {
+        Value(0)
+    }
+
+    /// What the last step made, which is what the chain gives.
+    pub fn output(&self) -> Value {
+        Value(self.steps.len())
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// A convolution with `weight` `[out, in, kh, kw]` and `bias` `[out]`.
+    ///
+    /// # Panics
+    /// If the length of the weight does not fit, or `from` is not a value of this chain.
+    pub fn conv(&mut self, from: Value, window: Window, inputs: usize, weight: &[T], bias: Vec<T>) -> Value {
+        let conv = Conv::new(window, inputs, bias.len(), weight);
+        let from = self.known(from);
+        self.push(Step::Conv(Box::new(Convolve { conv, bias, from, plus: None, end: End::Linear })))
+    }
+
+    /// A max pool.
+    ///
+    /// # Panics
+    /// If the window has more than 255 elements, or `from` is not a value of this chain.
+    pub fn max_pool(&mut self, from: Value, window: Window) -> Value {
+        let from = self.known(from);
+        self.push(Step::MaxPool { pool: MaxPool::new(window), from })
+    }
+
+    /// max(x, 0), if `x` is the convolution (or its sum) that was added last; else nothing.
+    pub fn relu(&mut self, x: Value) -> Option<Value> {
+        let step = self.last_sum(x)?;
+        step.end = End::Rectified;
+        Some(x)
+    }
+
+    /// a + b, if one of them is the convolution that was added last; else nothing.
+    pub fn add(&mut self, a: Value, b: Value) -> Option<Value> {
+        let (sum, other) = if a == self.output() { (a, b) } else { (b, a) };
+        let other = self.known(other);
+        let step = self.last_sum(sum).filter(|step| step.plus.is_none() && sum.0 != other)?;
+        step.plus = Some(other);
+        Some(sum)
+    }
+
+    /// The shape that comes out for maps of shape `from`; `None` if they do not fit.
+    pub fn maps(&self, from: Maps) -> Option<Maps> {
+        self.shapes(from)?.last().copied()
+    }
+
+    /// The shapes of all values.
+    fn shapes(&self, from: Maps) -> Option<Vec<Maps>> {
+        let mut shapes = vec![from];
+        for step in &self.steps {
+            let shape = match step {
+                Step::Conv(step) => step
+                    .conv
+                    .output(shapes[step.from])
+                    .filter(|&out| step.plus.is_none_or(|plus| shapes[plus] == out)),
+                Step::MaxPool { pool, from } => pool.output(shapes[*from]),
+            };
+            shapes.push(shape?);
+        }
+        Some(shapes)
+    }
+
+    fn last_sum(&mut self, x: Value) -> Option<&mut Convolve<T>> {
+        let last = self.steps.len();
+        match self.steps.last_mut() {
+            Some(Step::Conv(step)) if x.0 == last && step.end == End::Linear => Some(step),
+            _ => None,
+        }
+    }
+
+    fn known(&self, value: Value) -> usize {
+        assert!(value.0 <= self.steps.len(), "the value belongs to another chain");
+        value.0
+    }
+
+    fn push(&mut self, step: Step<T>) -> Value {
+        self.steps.push(step);
+        self.output()
+    }
+}

@@ -1,0 +1,149 @@
+//! Chains against the same layers one by one, in the other order of the channels.
+
+use super::*;
+use crate::{Conv2d, Pool2d, conv2d, conv2d_input_gradient, max_pool2d, max_pool2d_gradient};
+use proptest::prelude::*;
+
+/// Relative error that reordering sums of a few hundred terms may bring in double precision.
+const TOLERANCE: f64 = 1e-12;
+
+fn wave(len: usize, step: f64) -> Vec<f64> {
+    (0..len).map(|i| (i as f64 * step).sin()).collect()
+}
+
+fn close(a: &[f64], b: &[f64]) -> bool {
+    let scale = b.iter().fold(1.0f64, |most, v| most.max(v.abs()));
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() <= TOLERANCE * scale)
+}
+
+fn geometry(from: Maps, outputs: usize, window: Window) -> Conv2d {
+    let input = (from.height, from.width);
+    Conv2d { batch: from.images, in_channels: from.channels, out_channels: outputs, groups: 1, input, window }
+}
+
+fn windows() -> impl Strategy<Value = Window> {
+    let pair = |range: std::ops::Range<usize>| (range.clone(), range);
+    (pair(1..4), pair(1..4), pair(0..4), pair(1..3)).prop_map(|(kernel, stride, padding, dilation)| Window {
+        kernel,
+        stride,
+        padding,
+        dilation,
+    })
+}
+
+fn sizes() -> impl Strategy<Value = Maps> {
+    (0usize..8, 5usize..9, 5usize..9, 1usize..6).prop_map(|(images, height, width, channels)| Maps {
+        images,
+        height,
+        width,
+        channels,
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_convolution_and_its_gradient_equal_the_layer(from in sizes(), window in windows(), outputs in 1usize..6) {
+        let layer = geometry(from, outputs, window);
+        let (x, bias) = (wave(from.elements(), 0.37), wave(outputs, 1.3));
+        let weight = wave(outputs * from.channels * window.kernel.0 * window.kernel.1, 0.71);
+        let mut chain = Chain::default();
+        chain.conv(chain.input(), window, from.channels, &weight, bias.clone());
+        let (y, passed) = run(&[&chain], from, &x).unwrap();
+        prop_assert!(close(&y, &conv2d(&layer, &x, &weight, Some(&bias))));
+        let g = wave(y.len(), 0.53);
+        prop_assert!(close(&input_gradient(&[&chain], &passed, &g), &conv2d_input_gradient(&layer, &g, &weight)));
+    }
+
+    #[test]
+    fn a_pool_and_its_gradient_equal_the_layer_ties_included(from in sizes(), window in windows()) {
+        let window = Window { dilation: (1, 1), padding: (window.padding.0.min(window.kernel.0 / 2), window.padding.1.min(window.kernel.1 / 2)), ..window };
+        let output = window.places((from.height, from.width)).unwrap();
+        let layer = Pool2d { planes: from.images * from.channels, input: (from.height, from.width), output, window };
+        let x: Vec<f64> = wave(from.elements(), 0.37).iter().map(|v| (v * 3.0).round()).collect();
+        let mut chain = Chain::default();
+        chain.max_pool(chain.input(), window);
+        let (y, passed) = run(&[&chain], from, &x).unwrap();
+        let (expected, indices) = max_pool2d(&layer, &x);
+        prop_assert_eq!(&y, &expected);
+        let g = wave(y.len(), 0.53);
+        prop_assert!(close(&input_gradient(&[&chain], &passed, &g), &max_pool2d_gradient(&layer, &g, &indices)));
+    }
+
+    #[test]
+    fn blocks_with_and_without_a_projection_equal_their_layers(from in sizes(), stride in 1usize..3) {
+        let (inner, outputs) = (4, 3);
+        let (first, second) = (Window::square(3, stride, 1), Window::square(3, 1, 1));
+        let (w1, w2) = (wave(inner * from.channels * 9, 0.71), wave(outputs * inner * 9, 0.43));
+        let side = (wave(outputs * from.channels, 0.9), Window::square(1, stride, 0));
+        let (b1, b2, b3) = (wave(inner, 1.3), wave(outputs, 0.4), wave(outputs, 2.1));
+        let w4 = wave(outputs * outputs * 9, 0.21);
+
+        let mut down = Chain::default();
+        let shortcut = down.conv(down.input(), side.1, from.channels, &side.0, b3.clone());
+        let x = down.conv(down.input(), first, from.channels, &w1, b1.clone());
+        let x = down.relu(x).unwrap();
+        let x = down.conv(x, second, inner, &w2, b2.clone());
+        let x = down.add(x, shortcut).unwrap();
+        down.relu(x).unwrap();
+        let mut same = Chain::default();
+        let x = same.conv(same.input(), second, outputs, &w4, b2.clone());
+        let x = same.add(same.input(), x).unwrap();
+        same.relu(x).unwrap();
+
+        let x = wave(from.elements(), 0.37);
+        let (y, passed) = run(&[&down, &same], from, &x).unwrap();
+
+        let relu = |x: Vec<f64>| x.into_iter().map(|v| v.max(0.0)).collect::<Vec<f64>>();
+        let add = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a + b).collect::<Vec<f64>>();
+        let mask = |g: &[f64], y: &[f64]| g.iter().zip(y).map(|(&g, &y)| if y > 0.0 { g } else { 0.0 }).collect::<Vec<f64>>();
+        let layer1 = geometry(from, inner, first);
+        let hidden = Maps { height: layer1.output().0, width: layer1.output().1, channels: inner, ..from };
+        let layer2 = geometry(hidden, outputs, second);
+        let layer3 = geometry(from, outputs, side.1);
+        let layer4 = geometry(Maps { channels: outputs, ..hidden }, outputs, second);
+        let h = relu(conv2d(&layer1, &x, &w1, Some(&b1)));
+        let middle = relu(add(&conv2d(&layer2, &h, &w2, Some(&b2)), &conv2d(&layer3, &x, &side.0, Some(&b3))));
+        let expected = relu(add(&conv2d(&layer4, &middle, &w4, Some(&b2)), &middle));
+        prop_assert!(close(&y, &expected));
+
+        let g = wave(y.len(), 0.53);
+        let g4 = mask(&g, &expected);
+        let g_middle = mask(&add(&conv2d_input_gradient(&layer4, &g4, &w4), &g4), &middle);
+        let g_h = mask(&conv2d_input_gradient(&layer2, &g_middle, &w2), &h);
+        let dx = add(&conv2d_input_gradient(&layer1, &g_h, &w1), &conv2d_input_gradient(&layer3, &g_middle, &side.0));
+        prop_assert!(close(&input_gradient(&[&down, &same], &passed, &g), &dx));
+    }
+}
+
+#[test]
+fn maps_that_do_not_fit_are_refused() {
+    let mut chain = Chain::<f64>::default();
+    chain.conv(chain.input(), Window::square(3, 1, 0), 2, &wave(18, 0.3), vec![0.0]);
+    let maps = |height, channels| Maps { images: 1, height, width: 5, channels };
+    assert!(chain.maps(maps(5, 2)).is_some());
+    assert!(chain.maps(maps(2, 2)).is_none());
+    assert!(chain.maps(maps(5, 3)).is_none());
+    assert!(run::<f64>(&[], maps(5, 2), &wave(50, 0.1)).is_none());
+}
+
+#[test]
+fn only_the_last_sum_takes_an_addend_or_a_rectifier() {
+    let mut chain = Chain::<f64>::default();
+    let a = chain.conv(chain.input(), Window::square(1, 1, 0), 1, &[1.0], vec![0.0]);
+    let b = chain.conv(a, Window::square(1, 1, 0), 1, &[1.0], vec![0.0]);
+    assert_eq!(chain.relu(a), None);
+    assert_eq!(chain.add(b, chain.input()), Some(b));
+    assert_eq!(chain.add(b, a), None);
+    assert_eq!(chain.relu(b), Some(b));
+    assert_eq!(chain.relu(b), None);
+}
+
+#[test]
+fn a_nan_goes_through() {
+    let mut chain = Chain::default();
+    let x = chain.conv(chain.input(), Window::square(1, 1, 0), 1, &[1.0], vec![0.0]);
+    chain.relu(x).unwrap();
+    chain.max_pool(x, Window::square(2, 2, 0));
+    let maps = Maps { images: 1, height: 2, width: 2, channels: 1 };
+    assert!(run(&[&chain], maps, &[1.0, f64::NAN, 0.0, 2.0]).unwrap().0[0].is_nan());
+}

@@ -2,18 +2,21 @@
 //! the checks on what the model returns are in one place.
 
 use crate::error::continue_or_cancel;
-use crate::scope::{Tape, layers};
+use crate::scope::{Tape, bytes_held, unwatched};
 use crate::target::{Resolved, check_one_per_row};
 use crate::{Budget, Cost, Error, Model, Progress, Query, Result, Target};
 use candle_core::{DType, Tensor, Var};
+use rayon::prelude::*;
 use std::ops::Range;
 
 /// Bytes that [`Budget::Auto`] allows.
-const AUTO_BYTES: usize = 512 << 20;
+const AUTO_BYTES: usize = 2 << 30;
 /// Rows that [`Budget::Auto`] allows.
 const AUTO_ROWS: usize = 64;
-/// A row's gradient pass in units of its activations: the activations, their gradients, and scratch space.
-const PASS_PER_ACTIVATION: usize = 3;
+/// A row's gradient pass in units of what it holds: the activations, and as much again for gradients and scratch space.
+const PASS_PER_HELD: usize = 2;
+/// Rows that one worker differentiates together: more fall out of the cache, fewer leave its products small.
+const ROWS_PER_WORKER: usize = 5;
 /// Activations of a model that shows no layers, in units of its input: a guess on the safe side.
 const UNSEEN_PER_INPUT: usize = 64;
 
@@ -91,13 +94,26 @@ impl<'a> Run<'a> {
         (0..self.rows()).map(|row| to_f64(&target.scores(&outputs, &vec![row; count])?)).collect()
     }
 
-    /// The gradients of the scores of `points`, of which point k is a version of row `rows[k]`.
+    /// The gradients of the scores of `points`, of which point k is a version of row `rows[k]`. On the CPU a few points
+    /// go to each worker; a device gets all of them at once.
     pub(crate) fn gradients(&mut self, points: &Tensor, rows: &[usize], target: &Resolved) -> Result<Tensor> {
-        let x = Var::from_tensor(&points.detach())?;
-        let outputs = self.outputs(points, self.model.forward(&x)?)?;
-        let gradient = gradient(&target.scores(&outputs, rows)?, &x)?;
+        let together = match points.device().is_cpu() {
+            true => rows.len().div_ceil(rayon::current_num_threads()).clamp(1, ROWS_PER_WORKER),
+            false => rows.len().max(1),
+        };
+        let part = |(part, rows): (usize, &[usize])| {
+            let x = points.detach().narrow(0, part * together, rows.len())?.contiguous()?;
+            unwatched(|| self.gradients_of(&x, rows, target))
+        };
+        let parts = rows.par_chunks(together).enumerate().map(part).collect::<Result<Vec<_>>>()?;
         self.spent(Cost { forwards: rows.len(), backwards: rows.len() })?;
-        Ok(gradient)
+        Ok(Tensor::cat(&parts, 0)?)
+    }
+
+    fn gradients_of(&self, x: &Tensor, rows: &[usize], target: &Resolved) -> Result<Tensor> {
+        let x = Var::from_tensor(x)?;
+        let outputs = self.outputs(&x, self.model.forward(&x)?)?;
+        gradient(&target.scores(&outputs, rows)?, &x)
     }
 
     /// Score and gradient of the query's own rows, each in one pass.
@@ -231,10 +247,9 @@ fn batch_rows(model: &dyn Model, query: &Query, rows: usize) -> Result<usize> {
 
 /// Bytes that one row's gradient pass holds at its peak, by the outputs of the layers that it shows.
 fn row_bytes(model: &dyn Model, row: &Tensor) -> Result<usize> {
-    let elements: usize = layers(model, row)?.iter().map(|layer| layer.shape.iter().product::<usize>()).sum();
-    let elements =
-        if elements == 0 { UNSEEN_PER_INPUT * row.elem_count() } else { elements + row.elem_count() };
-    Ok(elements * row.dtype().size_in_bytes() * PASS_PER_ACTIVATION)
+    let input = row.elem_count() * row.dtype().size_in_bytes();
+    let held = bytes_held(model, row)?;
+    Ok(PASS_PER_HELD * if held == 0 { UNSEEN_PER_INPUT * input } else { held + input })
 }
 
 fn check_input(input: &Tensor) -> Result<()> {

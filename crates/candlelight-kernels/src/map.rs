@@ -1,3 +1,4 @@
+use crate::simd::vectorized;
 use rayon::prelude::*;
 
 /// Elements below which a second thread costs more than it brings.
@@ -12,9 +13,11 @@ pub fn map<T: Copy + Sync, U: Copy + Default + Send>(x: &[T], f: impl Fn(T) -> U
     }
     let mut out = vec![U::default(); x.len()];
     out.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(out, x)| {
-        for (o, &v) in out.iter_mut().zip(x) {
-            *o = f(v);
-        }
+        vectorized(|| {
+            for (o, &v) in out.iter_mut().zip(x) {
+                *o = f(v);
+            }
+        });
     });
     out
 }
@@ -34,9 +37,11 @@ pub fn zip_map<T: Copy + Sync, U: Copy + Default + Send>(
     }
     let mut out = vec![U::default(); a.len()];
     out.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK)).zip(b.par_chunks(CHUNK)).for_each(|((out, a), b)| {
-        for ((o, &x), &y) in out.iter_mut().zip(a).zip(b) {
-            *o = f(x, y);
-        }
+        vectorized(|| {
+            for ((o, &x), &y) in out.iter_mut().zip(a).zip(b) {
+                *o = f(x, y);
+            }
+        });
     });
     out
 }

@@ -1,7 +1,7 @@
 //! One residual block: a branch of units, a shortcut, their sum, and an activation.
 
 use candle_core::{DType, Device, Result, Tensor};
-use candlelight_core::nn::{self, Extent, Module, Padded, VarBuilder};
+use candlelight_core::nn::{self, Extent, Module, Padded, Recorder, Value, VarBuilder};
 
 use super::unit::{Kernel, Unit};
 use super::{Block, ResNetConfig, Shortcut, Stage};
@@ -52,12 +52,27 @@ impl Residual {
         })
     }
 
+    /// The block as links of a chain.
+    pub fn record(&self, x: Value, chain: &mut Recorder) -> Option<Value> {
+        let side = self.side.record(x, chain)?;
+        let branch = record_all(&self.branch, x, chain)?;
+        let sum = chain.add(branch, side, &self.sum)?;
+        let y = chain.act(sum, &self.act)?;
+        chain.tap(&self.name);
+        Some(y)
+    }
+
     pub fn run(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
         let side = self.side.run(x, mode)?;
         let branch = run_all(&self.branch, x, mode)?;
         let sum = nn::add(&branch, &side, &self.sum)?;
         candlelight_core::tap(&self.name, &self.act.forward(&sum)?)
     }
+}
+
+/// Units one after the other, as links of a chain.
+pub(super) fn record_all(units: &[Unit], x: Value, chain: &mut Recorder) -> Option<Value> {
+    units.iter().try_fold(x, |x, unit| unit.record(x, chain))
 }
 
 /// Units one after the other.
@@ -147,6 +162,14 @@ impl Side {
     fn pad(shape: Shape) -> Self {
         let missing = shape.outputs.saturating_sub(shape.inputs);
         Self::Pad { stride: shape.stride, before: missing / 2, after: missing - missing / 2 }
+    }
+
+    fn record(&self, x: Value, chain: &mut Recorder) -> Option<Value> {
+        match self {
+            Self::Identity => Some(x),
+            Self::Conv(projection) if projection.pool.is_none() => projection.unit.record(x, chain),
+            Self::Conv(_) | Self::Pad { .. } => None,
+        }
     }
 
     fn run(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {

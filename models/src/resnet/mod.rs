@@ -9,14 +9,15 @@ mod naming;
 mod unit;
 
 use candle_core::{Result, Tensor};
-use candlelight_core::nn::{self, Module, VarBuilder};
+use candlelight_core::nn::{self, Chain, Module, Part, VarBuilder};
+use std::iter;
 
 pub(crate) use config::stages;
 pub use config::{Block, ResNetConfig, Shortcut, Stage, Stem};
 pub use naming::Naming;
 
 use crate::{Mode, path};
-use block::{Residual, Shape, run_all};
+use block::{Residual, Shape, record_all, run_all};
 use unit::{Kernel, Unit};
 
 /// A residual network (<https://arxiv.org/abs/1512.03385>).
@@ -26,11 +27,18 @@ use unit::{Kernel, Unit};
 #[derive(Clone, Debug)]
 pub struct ResNet {
     config: ResNetConfig,
-    stem: Vec<Unit>,
-    stem_pool: Option<nn::MaxPool2d>,
+    stem: Root,
     stages: Vec<Trunk>,
     pool: nn::GlobalAvgPool,
     head: nn::Linear,
+}
+
+/// What comes before the stages, with its weights.
+#[derive(Clone, Debug)]
+struct Root {
+    units: Vec<Unit>,
+    pool: Option<nn::MaxPool2d>,
+    chain: Option<Chain>,
 }
 
 /// One stage with its weights.
@@ -38,6 +46,7 @@ pub struct ResNet {
 struct Trunk {
     blocks: Vec<Residual>,
     name: String,
+    chain: Option<Chain>,
 }
 
 impl ResNet {
@@ -48,8 +57,7 @@ impl ResNet {
     /// A weight is missing or has another shape.
     pub fn new(config: ResNetConfig, vb: VarBuilder) -> Result<Self> {
         Ok(Self {
-            stem: stem(&config, &vb)?,
-            stem_pool: stem_pool(&config, &vb),
+            stem: Root::new(stem(&config, &vb)?, stem_pool(&config, &vb)),
             stages: trunks(&config, &vb)?,
             pool: nn::GlobalAvgPool::at(path(&vb, config.naming.pool())),
             head: nn::linear(config.features(), config.classes, vb.pp(config.naming.head()))?,
@@ -77,12 +85,16 @@ impl ResNet {
 
     /// The last feature map, `[N, features, H / s, W / s]`.
     fn features(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
-        let x = run_all(&self.stem, x, mode)?;
-        let x = match &self.stem_pool {
-            Some(pool) => pool.forward(&x)?,
-            None => x,
-        };
-        self.stages.iter().try_fold(x, |x, stage| stage.run(x, mode))
+        match mode {
+            Mode::Train => {
+                let x = self.stem.run(x, mode)?;
+                self.stages.iter().try_fold(x, |x, stage| stage.run(&x, mode))
+            }
+            Mode::Eval => {
+                let stages = self.stages.iter().map(|stage| stage as &dyn Part);
+                nn::run_parts(&iter::once(&self.stem as &dyn Part).chain(stages).collect::<Vec<_>>(), x)
+            }
+        }
     }
 
     fn run(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
@@ -98,10 +110,57 @@ impl Module for ResNet {
     }
 }
 
+impl Root {
+    fn new(units: Vec<Unit>, pool: Option<nn::MaxPool2d>) -> Self {
+        let chain = Chain::record(|chain| {
+            let x = record_all(&units, chain.input(), chain)?;
+            match &pool {
+                Some(pool) => chain.max_pool(x, pool),
+                None => Some(x),
+            }
+        });
+        Self { units, pool, chain }
+    }
+
+    fn run(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+        let x = run_all(&self.units, x, mode)?;
+        match &self.pool {
+            Some(pool) => pool.forward(&x),
+            None => Ok(x),
+        }
+    }
+}
+
 impl Trunk {
-    fn run(&self, x: Tensor, mode: Mode) -> Result<Tensor> {
-        let x = self.blocks.iter().try_fold(x, |x, block| block.run(&x, mode))?;
+    fn new(blocks: Vec<Residual>, name: String) -> Self {
+        let chain =
+            Chain::record(|chain| blocks.iter().try_fold(chain.input(), |x, block| block.record(x, chain)));
+        Self { blocks, chain: chain.map(|chain| chain.shown_as(&name)), name }
+    }
+
+    fn run(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+        let x = self.blocks.iter().try_fold(x.clone(), |x, block| block.run(&x, mode))?;
         candlelight_core::tap(&self.name, &x)
+    }
+}
+
+impl Part for Root {
+    fn chain(&self) -> Option<&Chain> {
+        self.chain.as_ref()
+    }
+
+    fn layers(&self, x: &Tensor) -> Result<Tensor> {
+        self.run(x, Mode::Eval)
+    }
+}
+
+impl Part for Trunk {
+    fn chain(&self) -> Option<&Chain> {
+        self.chain.as_ref()
+    }
+
+    fn layers(&self, x: &Tensor) -> Result<Tensor> {
+        self.run(x, Mode::Eval)
     }
 }
 
@@ -146,5 +205,5 @@ fn trunk(config: &ResNetConfig, stage: &Stage, inputs: usize, vb: VarBuilder) ->
         Residual::new(config, stage.block, shape, vb.pp(config.naming.block(index)))
     };
     let blocks = (0..stage.depth).map(block).collect::<Result<_>>()?;
-    Ok(Trunk { blocks, name: vb.prefix() })
+    Ok(Trunk::new(blocks, vb.prefix()))
 }

@@ -1,7 +1,7 @@
 //! Convolution, norm and activation: what every layer of a ResNet is made of.
 
 use candle_core::{Result, Tensor};
-use candlelight_core::nn::{self, Module, ModuleT, VarBuilder};
+use candlelight_core::nn::{self, Module, ModuleT, Recorder, Value, VarBuilder};
 
 use super::naming::UnitNames;
 use crate::{Mode, path};
@@ -37,6 +37,15 @@ impl Unit {
     pub fn then(mut self, act: nn::Activation, names: &UnitNames, vb: &VarBuilder) -> Self {
         self.act = Some(act.at(path(vb, &names.act)));
         self
+    }
+
+    /// The unit as a link of a chain.
+    pub fn record(&self, x: Value, chain: &mut Recorder) -> Option<Value> {
+        let x = chain.conv(x, &self.conv, Some(&self.norm))?;
+        match &self.act {
+            Some(act) => chain.act(x, act),
+            None => Some(x),
+        }
     }
 
     pub fn run(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {

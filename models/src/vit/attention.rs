@@ -34,6 +34,25 @@ impl Attention {
         })
     }
 
+    /// Queries, keys and values.
+    pub fn maps(&self) -> [&nn::Linear; 3] {
+        [&self.query, &self.key, &self.value]
+    }
+
+    pub fn heads(&self) -> usize {
+        self.heads
+    }
+
+    /// What the probabilities are shown as.
+    pub fn probabilities(&self) -> &str {
+        &self.probabilities
+    }
+
+    /// The map behind the attention.
+    pub fn projection(&self) -> &nn::Linear {
+        &self.projection
+    }
+
     /// `[N, T, D]` to `[N, T, D]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let (q, k, v) = (self.split(&self.query, x)?, self.split(&self.key, x)?, self.split(&self.value, x)?);

@@ -7,7 +7,7 @@ mod embeddings;
 mod naming;
 
 use candle_core::{IndexOp, Result, Tensor};
-use candlelight_core::nn::{self, Module, VarBuilder};
+use candlelight_core::nn::{self, Module, Part, VarBuilder};
 
 pub use config::{QkvBias, ViTConfig, Width};
 pub use naming::Naming;
@@ -74,7 +74,8 @@ impl ViT {
     /// The shape of `x` does not fit.
     pub fn tokens(&self, x: &Tensor) -> Result<Tensor> {
         let x = self.embeddings.forward(x)?;
-        let x = self.blocks.iter().try_fold(x, |x, block| block.forward(&x))?;
+        let blocks: Vec<&dyn Part> = self.blocks.iter().map(|block| block as &dyn Part).collect();
+        let x = nn::run_parts(&blocks, &x)?;
         self.norm.forward(&x)
     }
 

@@ -149,6 +149,16 @@ pub struct Act {
     name: String,
 }
 
+impl Act {
+    pub(super) fn activation(&self) -> Activation {
+        self.activation
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 impl Module for Act {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         report(&self.name, Kind::Activation, 0, self.activation.apply(x)?)

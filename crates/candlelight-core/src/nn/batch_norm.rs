@@ -20,12 +20,16 @@ pub struct BatchNorm {
 }
 
 impl BatchNorm {
-    fn is_trained(&self) -> bool {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn is_trained(&self) -> bool {
         self.inner.weight_and_bias().is_some_and(|(weight, bias)| weight.track_op() || bias.track_op())
     }
 
     /// The affine map that the frozen layer is: y = x · scale + shift.
-    fn affine(&self) -> Result<(Tensor, Tensor)> {
+    pub(super) fn affine(&self) -> Result<(Tensor, Tensor)> {
         let deviation = (self.inner.running_var().detach() + self.inner.eps())?.sqrt()?;
         let mean = self.inner.running_mean().detach();
         let (scale, bias) = match self.inner.weight_and_bias() {

@@ -13,10 +13,10 @@ use candlelight_kernels::{self as kernels, Window};
 /// Input `[N, in, H, W]`, output `[N, out, H', W']`.
 #[derive(Clone, Debug)]
 pub struct Conv2d {
-    weight: Tensor,
-    bias: Option<Tensor>,
-    config: Conv2dConfig,
-    name: String,
+    pub(super) weight: Tensor,
+    pub(super) bias: Option<Tensor>,
+    pub(super) config: Conv2dConfig,
+    pub(super) name: String,
 }
 
 impl Conv2d {

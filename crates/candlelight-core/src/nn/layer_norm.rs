@@ -15,10 +15,10 @@ use candlelight_kernels as kernels;
 /// Input and output `[…, features]`.
 #[derive(Clone, Debug)]
 pub struct LayerNorm {
-    weight: Tensor,
-    bias: Option<Tensor>,
-    eps: f64,
-    name: String,
+    pub(super) weight: Tensor,
+    pub(super) bias: Option<Tensor>,
+    pub(super) eps: f64,
+    pub(super) name: String,
 }
 
 impl LayerNorm {

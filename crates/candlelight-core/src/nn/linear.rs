@@ -11,9 +11,9 @@ use candle_core::{D, Result, Tensor};
 /// Input `[…, in]`, output `[…, out]`.
 #[derive(Clone, Debug)]
 pub struct Linear {
-    weight: Tensor,
-    bias: Option<Tensor>,
-    name: String,
+    pub(super) weight: Tensor,
+    pub(super) bias: Option<Tensor>,
+    pub(super) name: String,
 }
 
 impl Linear {

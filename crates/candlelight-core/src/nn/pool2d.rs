@@ -73,6 +73,17 @@ impl MaxPool2d {
     pub fn extent(self, extent: Extent) -> Self {
         Self { extent, ..self }
     }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The window, if only places that fit into the padded input count, and it is never all padding.
+    pub(super) fn floor_window(&self) -> Option<Window> {
+        let (kernel, padding) = (self.window.kernel.0, self.window.padding.0);
+        let plain = self.extent == Extent::Floor && self.window.stride.0 > 0 && 2 * padding <= kernel;
+        (plain && kernel * kernel <= usize::from(u8::MAX)).then_some(self.window)
+    }
 }
 
 impl Module for MaxPool2d {

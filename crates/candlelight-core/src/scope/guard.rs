@@ -23,8 +23,8 @@ const _: () = {
 };
 
 impl Guard {
-    pub(super) fn enter(scope: Scope) -> Self {
-        Self { before: SCOPE.replace(Some(scope)), not_send: PhantomData }
+    pub(super) fn enter(scope: Option<Scope>) -> Self {
+        Self { before: SCOPE.replace(scope), not_send: PhantomData }
     }
 
     pub(super) fn leave(self) -> Scope {

@@ -1,6 +1,6 @@
 //! What a model is made of, seen by running it once.
 
-use super::{Kind, Scope, Selector, Watch, watch, within};
+use super::{Kind, Purpose, Scope, Selector, Watch, watch, within};
 use crate::error::nearest;
 use crate::schedule::not_finite;
 use crate::{Error, Model, Result};
@@ -26,9 +26,18 @@ pub struct LayerInfo {
 /// # Errors
 /// Whatever the model returns.
 pub fn layers(model: &dyn Model, x: &Tensor) -> Result<Vec<LayerInfo>> {
-    let (output, scope) = within(Scope::default(), || model.forward(&x.detach()));
+    let scope = Scope { purpose: Purpose::List, ..Scope::default() };
+    let (output, scope) = within(scope, || model.forward(&x.detach()));
     output?;
     Ok(scope.seen)
+}
+
+/// Bytes that a forward pass holds for its pass back, as far as the layers show; 0 if there are none.
+pub(crate) fn bytes_held(model: &dyn Model, x: &Tensor) -> Result<usize> {
+    let scope = Scope { purpose: Purpose::Weigh, ..Scope::default() };
+    let (output, scope) = within(scope, || model.forward(&x.detach()));
+    output?;
+    Ok(scope.held)
 }
 
 /// A layer that was asked for by name and never ran, as an error with the names that did.

@@ -12,7 +12,7 @@ mod tape;
 pub use layers::{LayerInfo, layers};
 pub use tape::{Tape, Watched};
 
-pub(crate) use layers::{first_not_finite, shown};
+pub(crate) use layers::{bytes_held, first_not_finite, shown};
 pub(crate) use tape::{Watch, watch};
 
 use crate::Placement;
@@ -98,6 +98,29 @@ pub(crate) fn slides(window: &Window, from: (usize, usize), to: (usize, usize)) 
     });
 }
 
+/// Whether somebody watches one of these layers, or wants all of them listed.
+pub(crate) fn looks_into<'a, L: Iterator<Item = &'a (String, Kind)>>(layers: impl Fn() -> L) -> bool {
+    let looks = |scope: &mut Scope| match scope.purpose {
+        Purpose::Watch => scope.watches.iter().any(|(selector, _)| selector.looks_into(layers())),
+        Purpose::List => true,
+        Purpose::Weigh => false,
+    };
+    with_scope(looks).unwrap_or(false)
+}
+
+/// Tells the scope of bytes that are held for the pass back and are no layer's output.
+pub(crate) fn holds(bytes: usize) {
+    with_scope(|scope| scope.held += bytes);
+}
+
+/// Runs `f` where nobody watches: on a worker that may be in the middle of something else.
+pub(crate) fn unwatched<R>(f: impl FnOnce() -> R) -> R {
+    let guard = guard::Guard::enter(None);
+    let result = f();
+    drop(guard);
+    result
+}
+
 /// A layer's report: `macs` are the multiply-adds that made `x`. An empty name gets the kind and a number.
 pub(crate) fn report(name: &str, kind: Kind, macs: u64, x: Tensor) -> Result<Tensor> {
     match with_scope(|scope| scope.note(name, kind, macs, &x)) {
@@ -106,8 +129,22 @@ pub(crate) fn report(name: &str, kind: Kind, macs: u64, x: Tensor) -> Result<Ten
     }
 }
 
+/// What a scope is there for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Purpose {
+    /// To watch some layers.
+    #[default]
+    Watch,
+    /// To list all of them.
+    List,
+    /// To weigh what a pass holds, as it runs when nobody watches.
+    Weigh,
+}
+
 #[derive(Default)]
 pub(crate) struct Scope {
+    purpose: Purpose,
+    held: usize,
     watches: Vec<(Selector, Watch)>,
     seen: Vec<LayerInfo>,
     marks: Vec<Mark>,
@@ -144,6 +181,16 @@ pub(crate) enum Selector {
 }
 
 impl Selector {
+    /// Whether it may mean one of these. Layers without a name are numbered as they run, so that one of them inside
+    /// may be meant, or change the number of one outside.
+    fn looks_into<'a>(&self, mut layers: impl Iterator<Item = &'a (String, Kind)>) -> bool {
+        match self {
+            Self::Name(wanted) => layers.any(|(name, _)| name == wanted || name.is_empty()),
+            Self::Kind(wanted) => layers.any(|(_, kind)| kind == wanted),
+            Self::Every => true,
+        }
+    }
+
     fn matches(&self, layer: &LayerInfo) -> bool {
         match self {
             Self::Name(name) => *name == layer.name,
@@ -156,6 +203,7 @@ impl Selector {
 impl Scope {
     fn note(&mut self, name: &str, kind: Kind, macs: u64, x: &Tensor) -> Option<(Watch, tape::Slot)> {
         let name = if name.is_empty() { self.numbered(kind) } else { name.to_owned() };
+        self.held += x.elem_count() * x.dtype().size_in_bytes();
         let layer = LayerInfo { name, kind, shape: x.dims().to_vec(), macs };
         let watch =
             self.watches.iter().find(|(selector, _)| selector.matches(&layer)).map(|(_, watch)| *watch);
@@ -184,7 +232,7 @@ fn with_scope<R>(f: impl FnOnce(&mut Scope) -> R) -> Option<R> {
 
 /// Runs `f` under `scope` and gives back both what `f` returned and what the scope noted.
 pub(crate) fn within<R>(scope: Scope, f: impl FnOnce() -> R) -> (R, Scope) {
-    let guard = guard::Guard::enter(scope);
+    let guard = guard::Guard::enter(Some(scope));
     let result = f();
     (result, guard.leave())
 }

@@ -1,6 +1,6 @@
 //! Activations and gradients at watched layers.
 
-use super::{LayerInfo, Placements, Scope, Selector, TokenGrid, shown, within};
+use super::{LayerInfo, Placements, Scope, Selector, TokenGrid, layers, shown, within};
 use crate::vjp::vjp;
 use crate::{Error, Model, Placement, Result};
 use candle_core::{Tensor, Var};
@@ -152,7 +152,7 @@ pub(crate) fn watch(model: &dyn Model, x: &Tensor, watches: Vec<(Selector, Watch
         if let Selector::Name(name) = selector
             && !scope.marks.iter().any(|mark| mark.layer.name == *name)
         {
-            return Err(shown(name, &scope.seen));
+            return Err(shown(name, &layers(model, x)?));
         }
     }
     let watched = scope.marks.into_iter().filter_map(|Mark { layer, slot }| {

@@ -30,6 +30,10 @@ impl<T: Element> Conv<T> {
         Self { window, inputs, outputs, weight: forward, turned }
     }
 
+    pub fn window(&self) -> Window {
+        self.window
+    }
+
     /// The shape that comes out; `None` if the window does not fit or the channels differ.
     pub fn output(&self, from: Maps) -> Option<Maps> {
         let slide = Slide::new(self.window, from)?;

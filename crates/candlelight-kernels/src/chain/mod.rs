@@ -5,6 +5,7 @@
 //! over the threads, a few to each; inside, everything runs on one.
 
 mod conv;
+mod encoder;
 mod maps;
 mod pool;
 mod run;
@@ -13,12 +14,14 @@ mod slide;
 mod tests;
 mod workspace;
 
+pub use encoder::{Dense, Encoder};
 pub use maps::Maps;
-pub use run::{Passed, input_gradient, run};
+pub use run::{Order, Passed, input_gradient, run};
 
 use crate::{Element, Window};
 use conv::Conv;
 use pool::MaxPool;
+use std::sync::Arc;
 use workspace::Spaces;
 
 /// A value inside a chain: its input, or what a step made.
@@ -34,8 +37,9 @@ pub struct Chain<T> {
 
 #[derive(Clone, Debug)]
 enum Step<T> {
-    Conv(Box<Convolve<T>>),
+    Conv(Arc<Convolve<T>>),
     MaxPool { pool: MaxPool, from: usize },
+    Encoder { encoder: Arc<Encoder<T>>, from: usize },
 }
 
 /// out = rectified(convolution of `from` + `bias` + `plus`).
@@ -84,7 +88,7 @@ impl<T: Element> Chain<T> {
     pub fn conv(&mut self, from: Value, window: Window, inputs: usize, weight: &[T], bias: Vec<T>) -> Value {
         let conv = Conv::new(window, inputs, bias.len(), weight);
         let from = self.known(from);
-        self.push(Step::Conv(Box::new(Convolve { conv, bias, from, plus: None, end: End::Linear })))
+        self.push(Step::Conv(Arc::new(Convolve { conv, bias, from, plus: None, end: End::Linear })))
     }
 
     /// A max pool.
@@ -94,6 +98,16 @@ impl<T: Element> Chain<T> {
     pub fn max_pool(&mut self, from: Value, window: Window) -> Value {
         let from = self.known(from);
         self.push(Step::MaxPool { pool: MaxPool::new(window), from })
+    }
+
+    /// A transformer block on tokens: maps of one column.
+    ///
+    /// # Panics
+    /// If the parts of the block do not fit, or `from` is not a value of this chain.
+    pub fn encoder(&mut self, from: Value, encoder: Encoder<T>) -> Value {
+        assert!(encoder.is_sound(), "the parts of a transformer block must fit");
+        let from = self.known(from);
+        self.push(Step::Encoder { encoder: Arc::new(encoder), from })
     }
 
     /// max(x, 0), if `x` is the convolution (or its sum) that was added last; else nothing.
@@ -117,6 +131,17 @@ impl<T: Element> Chain<T> {
         self.shapes(from)?.last().copied()
     }
 
+    /// The windows that slide over maps, with the height and width before and after; `None` if they do not fit.
+    #[allow(clippy::type_complexity, reason = "said in the line above")]
+    pub fn windows(&self, from: Maps) -> Option<Vec<(Window, (usize, usize), (usize, usize))>> {
+        let shapes = self.shapes(from)?;
+        let size = |maps: Maps| (maps.height, maps.width);
+        let steps = self.steps.iter().zip(&shapes[1..]);
+        let window =
+            |(step, &to): (&Step<T>, &Maps)| Some((step.window()?, size(shapes[step.from()]), size(to)));
+        Some(steps.filter_map(window).collect())
+    }
+
     /// The shapes of all values.
     fn shapes(&self, from: Maps) -> Option<Vec<Maps>> {
         let mut shapes = vec![from];
@@ -127,6 +152,9 @@ impl<T: Element> Chain<T> {
                     .output(shapes[step.from])
                     .filter(|&out| step.plus.is_none_or(|plus| shapes[plus] == out)),
                 Step::MaxPool { pool, from } => pool.output(shapes[*from]),
+                Step::Encoder { encoder, from } => {
+                    Some(shapes[*from]).filter(|maps| maps.width == 1 && maps.channels == encoder.size())
+                }
             };
             shapes.push(shape?);
         }
@@ -136,7 +164,7 @@ impl<T: Element> Chain<T> {
     fn last_sum(&mut self, x: Value) -> Option<&mut Convolve<T>> {
         let last = self.steps.len();
         match self.steps.last_mut() {
-            Some(Step::Conv(step)) if x.0 == last && step.end == End::Linear => Some(step),
+            Some(Step::Conv(step)) if x.0 == last && step.end == End::Linear => Arc::get_mut(step),
             _ => None,
         }
     }

@@ -19,6 +19,10 @@ impl MaxPool {
         Self { window }
     }
 
+    pub fn window(&self) -> Window {
+        self.window
+    }
+
     /// The shape that comes out; `None` if the window does not fit.
     pub fn output(&self, from: Maps) -> Option<Maps> {
         let (height, width) = self.window.places((from.height, from.width))?;

@@ -1,11 +1,12 @@
 //! Forward and backward through chains, a few images at a time.
 
+use super::encoder::Kept;
 use super::maps::{channels_first, channels_last};
 use super::workspace::Workspace;
 use super::{Chain, Convolve, End, Maps, Step};
-use crate::Element;
 use crate::gemm::Onto;
 use crate::simd::vectorized;
+use crate::{Element, Window};
 use rayon::prelude::*;
 
 /// Images that go through a chain together: more fall out of the cache, fewer pack the weights too often.
@@ -13,54 +14,99 @@ const IMAGES_TOGETHER: usize = 5;
 
 /// What a pass forward leaves for the pass back.
 #[derive(Debug)]
-pub struct Passed {
+pub struct Passed<T> {
     /// Of every part of the batch, what every chain left.
-    parts: Vec<Vec<Trace>>,
+    parts: Vec<Vec<Trace<T>>>,
+    order: Order,
     from: Maps,
     to: Maps,
 }
 
-/// What one chain leaves of a few images.
-#[derive(Debug)]
-struct Trace {
-    /// Of every value.
-    shapes: Vec<Maps>,
-    /// Of every step: the signs of what it rectified, or the elements that a pool took.
-    marks: Vec<Vec<u8>>,
+/// How the numbers that go into a chain and come out lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// `[image, channel, row, column]`, as candle has images.
+    ChannelsFirst,
+    /// `[image, row, column, channel]`; tokens lie so, one to a row.
+    ChannelsLast,
 }
 
-impl Passed {
+/// What one chain leaves of a few images.
+#[derive(Debug)]
+struct Trace<T> {
+    /// Of every value.
+    shapes: Vec<Maps>,
+    /// Of every step.
+    left: Vec<Left<T>>,
+}
+
+/// What a step leaves.
+#[derive(Debug)]
+enum Left<T> {
+    Nothing,
+    /// The signs of what it rectified, or the elements that a pool took.
+    Marks(Vec<u8>),
+    Encoder(Box<Kept<T>>),
+}
+
+impl<T> Left<T> {
+    fn marks(&self) -> &[u8] {
+        match self {
+            Self::Marks(marks) => marks,
+            Self::Nothing | Self::Encoder(_) => &[],
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Nothing => 0,
+            Self::Marks(marks) => marks.len(),
+            Self::Encoder(kept) => kept.bytes(),
+        }
+    }
+}
+
+impl<T> Passed<T> {
+    /// Bytes that are held for the pass back.
+    pub fn bytes(&self) -> usize {
+        self.parts.iter().flatten().flat_map(|trace| &trace.left).map(Left::bytes).sum()
+    }
+
     /// The shape that came out.
     pub fn output(&self) -> Maps {
         self.to
     }
 }
 
-/// Runs `chains` one after the other on `x`, `[image, channel, row, column]`; gives the output in the same order and
-/// what [`input_gradient`] needs. `None` if the maps do not fit, or there is no chain.
+/// Runs `chains` one after the other on `x`; gives the output in the same order and what [`input_gradient`] needs. `None` if the maps do not fit, or there is no chain.
 ///
 /// # Panics
 /// If `x` does not have the length of `from`.
-pub fn run<T: Element>(chains: &[&Chain<T>], from: Maps, x: &[T]) -> Option<(Vec<T>, Passed)> {
+pub fn run<T: Element>(
+    chains: &[&Chain<T>],
+    order: Order,
+    from: Maps,
+    x: &[T],
+) -> Option<(Vec<T>, Passed<T>)> {
     assert_eq!(x.len(), from.elements(), "length of the input");
     let to = chains.iter().try_fold(from, |shape, chain| chain.maps(shape))?;
     let mut out = vec![T::ZERO; to.elements()];
     let (x, out_parts) = (parts_of(x, from), parts_of_mut(&mut out, to));
     let parts = x.into_par_iter().zip(out_parts).map(|(x, out)| {
         let mut space = chains.first()?.spaces.take();
-        let traces = forward(chains, from.with_elements(x.len()), x, out, &mut space);
+        let traces = forward(chains, order, from.with_elements(x.len()), x, out, &mut space);
         chains.first()?.spaces.put(space);
         traces
     });
     let parts = parts.collect::<Option<Vec<_>>>()?;
-    Some((out, Passed { parts, from, to }))
+    Some((out, Passed { parts, order, from, to }))
 }
 
 /// The gradient at the input of [`run`] with the same `chains`, given the one at its output.
 ///
 /// # Panics
 /// If `g` does not have the length of the output, or `passed` belongs to other chains.
-pub fn input_gradient<T: Element>(chains: &[&Chain<T>], passed: &Passed, g: &[T]) -> Vec<T> {
+pub fn input_gradient<T: Element>(chains: &[&Chain<T>], passed: &Passed<T>, g: &[T]) -> Vec<T> {
     assert_eq!(g.len(), passed.to.elements(), "length of the gradient");
     let mut dx = vec![T::ZERO; passed.from.elements()];
     let (g, dx_parts) = (parts_of(g, passed.to), parts_of_mut(&mut dx, passed.from));
@@ -88,67 +134,84 @@ fn part(shape: Maps) -> usize {
 
 fn forward<T: Element>(
     chains: &[&Chain<T>],
+    order: Order,
     from: Maps,
     x: &[T],
     out: &mut [T],
     space: &mut Workspace<T>,
-) -> Option<Vec<Trace>> {
+) -> Option<Vec<Trace<T>>> {
     let (mut shape, mut value) = (from, space.take(x.len()));
-    channels_last(shape, x, &mut value);
+    order.enter(shape, x, &mut value);
     let mut traces = Vec::with_capacity(chains.len());
     for chain in chains {
-        let trace = Trace { shapes: chain.shapes(shape)?, marks: Vec::with_capacity(chain.steps.len()) };
+        let trace = Trace { shapes: chain.shapes(shape)?, left: Vec::with_capacity(chain.steps.len()) };
         let (next, trace) = chain.forward(trace, value, space);
         (value, shape) = (next, *trace.shapes.last()?);
         traces.push(trace);
     }
-    channels_first(shape, &value, out);
+    order.leave(shape, &value, out);
     space.put(value);
     Some(traces)
 }
 
 fn backward<T: Element>(
     chains: &[&Chain<T>],
-    passed: &Passed,
-    traces: &[Trace],
+    passed: &Passed<T>,
+    traces: &[Trace<T>],
     g: &[T],
     dx: &mut [T],
     space: &mut Workspace<T>,
 ) {
     let mut gradient = space.take(g.len());
-    channels_last(passed.to.with_elements(g.len()), g, &mut gradient);
+    passed.order.enter(passed.to.with_elements(g.len()), g, &mut gradient);
     for (chain, trace) in chains.iter().zip(traces).rev() {
         gradient = chain.backward(trace, gradient, space);
     }
-    channels_first(passed.from.with_elements(dx.len()), &gradient, dx);
+    passed.order.leave(passed.from.with_elements(dx.len()), &gradient, dx);
     space.put(gradient);
 }
 
+impl Order {
+    /// To the order inside.
+    fn enter<T: Copy>(self, shape: Maps, x: &[T], inside: &mut [T]) {
+        match self {
+            Self::ChannelsFirst => channels_last(shape, x, inside),
+            Self::ChannelsLast => inside.copy_from_slice(x),
+        }
+    }
+
+    /// Back from the order inside.
+    fn leave<T: Copy>(self, shape: Maps, inside: &[T], out: &mut [T]) {
+        match self {
+            Self::ChannelsFirst => channels_first(shape, inside, out),
+            Self::ChannelsLast => out.copy_from_slice(inside),
+        }
+    }
+}
+
 impl<T: Element> Chain<T> {
-    fn forward(&self, mut trace: Trace, input: Vec<T>, space: &mut Workspace<T>) -> (Vec<T>, Trace) {
+    fn forward(&self, mut trace: Trace<T>, input: Vec<T>, space: &mut Workspace<T>) -> (Vec<T>, Trace<T>) {
         let mut values = vec![Some(input)];
         for (index, step) in self.steps.iter().enumerate() {
             let mut out = space.take(trace.shapes[index + 1].elements());
-            let mut marks = vec![0; if step.leaves_marks() { out.len() } else { 0 }];
             let value = |index: usize| values[index].as_deref().unwrap_or_default();
-            match step {
-                Step::MaxPool { pool, from } => {
-                    pool.forward(trace.shapes[*from], value(*from), &mut out, &mut marks)
+            let (shape, x) = (trace.shapes[step.from()], value(step.from()));
+            let left = match step {
+                Step::MaxPool { pool, .. } => {
+                    let mut marks = vec![0; out.len()];
+                    pool.forward(shape, x, &mut out, &mut marks);
+                    Left::Marks(marks)
+                }
+                Step::Encoder { encoder, .. } => {
+                    Left::Encoder(Box::new(encoder.forward(shape, x, &mut out, space)))
                 }
                 Step::Conv(step) => {
                     let plus = step.plus.map(value);
-                    step.forward(
-                        trace.shapes[step.from],
-                        value(step.from),
-                        plus,
-                        &mut out,
-                        &mut marks,
-                        &mut space.rows,
-                    );
+                    step.forward(shape, x, plus, &mut out, &mut space.rows)
                 }
-            }
+            };
             values.push(Some(out));
-            trace.marks.push(marks);
+            trace.left.push(left);
             for value in self.last_used_at(index) {
                 values[value].take().into_iter().for_each(|buffer| space.put(buffer));
             }
@@ -156,7 +219,7 @@ impl<T: Element> Chain<T> {
         (values.pop().flatten().unwrap_or_default(), trace)
     }
 
-    fn backward(&self, trace: &Trace, gradient: Vec<T>, space: &mut Workspace<T>) -> Vec<T> {
+    fn backward(&self, trace: &Trace<T>, gradient: Vec<T>, space: &mut Workspace<T>) -> Vec<T> {
         let mut gradients: Vec<Option<Vec<T>>> = vec![None; self.steps.len()];
         gradients.push(Some(gradient));
         for (index, step) in self.steps.iter().enumerate().rev() {
@@ -171,11 +234,15 @@ impl<T: Element> Chain<T> {
                     if onto == Onto::Nothing {
                         dx.fill(T::ZERO);
                     }
-                    pool.input_gradient(trace.shapes[from], &g, &trace.marks[index], &mut dx);
+                    pool.input_gradient(trace.shapes[from], &g, trace.left[index].marks(), &mut dx);
+                }
+                Step::Encoder { encoder, .. } => {
+                    let Left::Encoder(kept) = &trace.left[index] else { continue };
+                    encoder.input_gradient(trace.shapes[from], kept, &g, &mut dx, onto, space);
                 }
                 Step::Conv(step) => {
                     if step.end == End::Rectified {
-                        keep_marked(&mut g, &trace.marks[index]);
+                        keep_marked(&mut g, trace.left[index].marks());
                     }
                     step.conv.input_gradient(trace.shapes[from], &g, &mut dx, &mut space.rows, onto);
                 }
@@ -203,54 +270,54 @@ impl<T: Element> Chain<T> {
 }
 
 impl<T: Element> Step<T> {
-    fn from(&self) -> usize {
+    pub(super) fn from(&self) -> usize {
         match self {
             Self::Conv(step) => step.from,
-            Self::MaxPool { from, .. } => *from,
+            Self::MaxPool { from, .. } | Self::Encoder { from, .. } => *from,
+        }
+    }
+
+    pub(super) fn window(&self) -> Option<Window> {
+        match self {
+            Self::Conv(step) => Some(step.conv.window()),
+            Self::MaxPool { pool, .. } => Some(pool.window()),
+            Self::Encoder { .. } => None,
         }
     }
 
     fn plus(&self) -> Option<usize> {
         match self {
             Self::Conv(step) => step.plus,
-            Self::MaxPool { .. } => None,
+            Self::MaxPool { .. } | Self::Encoder { .. } => None,
         }
     }
 
     fn uses(&self, value: usize) -> bool {
         self.from() == value || self.plus() == Some(value)
     }
-
-    /// Whether the pass back needs to know something of every element.
-    fn leaves_marks(&self) -> bool {
-        match self {
-            Self::Conv(step) => step.end == End::Rectified,
-            Self::MaxPool { .. } => true,
-        }
-    }
 }
 
 impl<T: Element> Convolve<T> {
-    fn forward(
-        &self,
-        from: Maps,
-        x: &[T],
-        plus: Option<&[T]>,
-        out: &mut [T],
-        marks: &mut [u8],
-        rows: &mut Vec<T>,
-    ) {
+    fn forward(&self, from: Maps, x: &[T], plus: Option<&[T]>, out: &mut [T], rows: &mut Vec<T>) -> Left<T> {
+        let mut marks = vec![0; if self.end == End::Rectified { out.len() } else { 0 }];
         let begin = |block: &mut [T], first: usize| match plus {
             Some(plus) => start_with(block, &self.bias, &plus[first..first + block.len()]),
             None => block.chunks_exact_mut(self.bias.len()).for_each(|row| row.copy_from_slice(&self.bias)),
         };
-        let end = |block: &mut [T], first: usize| {
-            if self.end == End::Rectified {
-                let len = block.len();
-                rectify(block, &mut marks[first..first + len]);
-            }
+        let rectified = |block: &mut [T], first: usize| {
+            let marks = &mut marks[first..first + block.len()];
+            rectify(block, marks);
         };
-        self.conv.forward(from, x, out, rows, begin, end);
+        match self.end {
+            End::Linear => {
+                self.conv.forward(from, x, out, rows, begin, |_, _| {});
+                Left::Nothing
+            }
+            End::Rectified => {
+                self.conv.forward(from, x, out, rows, begin, rectified);
+                Left::Marks(marks)
+            }
+        }
     }
 }
 

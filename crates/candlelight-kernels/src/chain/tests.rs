@@ -7,6 +7,10 @@ use proptest::prelude::*;
 /// Relative error that reordering sums of a few hundred terms may bring in double precision.
 const TOLERANCE: f64 = 1e-12;
 
+/// Step of central differences, and their truncation and rounding on values of order ten.
+const STEP: f64 = 1e-5;
+const DIFFERENCE_TOLERANCE: f64 = 1e-6;
+
 fn wave(len: usize, step: f64) -> Vec<f64> {
     (0..len).map(|i| (i as f64 * step).sin()).collect()
 }
@@ -48,7 +52,7 @@ proptest! {
         let weight = wave(outputs * from.channels * window.kernel.0 * window.kernel.1, 0.71);
         let mut chain = Chain::default();
         chain.conv(chain.input(), window, from.channels, &weight, bias.clone());
-        let (y, passed) = run(&[&chain], from, &x).unwrap();
+        let (y, passed) = run(&[&chain], Order::ChannelsFirst, from, &x).unwrap();
         prop_assert!(close(&y, &conv2d(&layer, &x, &weight, Some(&bias))));
         let g = wave(y.len(), 0.53);
         prop_assert!(close(&input_gradient(&[&chain], &passed, &g), &conv2d_input_gradient(&layer, &g, &weight)));
@@ -62,7 +66,7 @@ proptest! {
         let x: Vec<f64> = wave(from.elements(), 0.37).iter().map(|v| (v * 3.0).round()).collect();
         let mut chain = Chain::default();
         chain.max_pool(chain.input(), window);
-        let (y, passed) = run(&[&chain], from, &x).unwrap();
+        let (y, passed) = run(&[&chain], Order::ChannelsFirst, from, &x).unwrap();
         let (expected, indices) = max_pool2d(&layer, &x);
         prop_assert_eq!(&y, &expected);
         let g = wave(y.len(), 0.53);
@@ -91,7 +95,7 @@ proptest! {
         same.relu(x).unwrap();
 
         let x = wave(from.elements(), 0.37);
-        let (y, passed) = run(&[&down, &same], from, &x).unwrap();
+        let (y, passed) = run(&[&down, &same], Order::ChannelsFirst, from, &x).unwrap();
 
         let relu = |x: Vec<f64>| x.into_iter().map(|v| v.max(0.0)).collect::<Vec<f64>>();
         let add = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a + b).collect::<Vec<f64>>();
@@ -115,6 +119,94 @@ proptest! {
     }
 }
 
+/// A block written from its definition, token by token.
+struct Naive<'a> {
+    block: &'a Encoder<f64>,
+    tokens: usize,
+    size: usize,
+}
+
+impl Naive<'_> {
+    fn dense(dense: &Dense<f64>, x: &[f64]) -> Vec<f64> {
+        let inputs = x.len();
+        let row =
+            |o: usize| dense.bias[o] + (0..inputs).map(|i| dense.weight[o * inputs + i] * x[i]).sum::<f64>();
+        (0..dense.bias.len()).map(row).collect()
+    }
+
+    fn norm(&self, x: &[f64]) -> Vec<f64> {
+        let n = x.len() as f64;
+        let mean = x.iter().sum::<f64>() / n;
+        let variance = x.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
+        x.iter().map(|v| (v - mean) / (variance + self.block.eps).sqrt()).collect()
+    }
+
+    fn image(&self, x: &[f64]) -> Vec<f64> {
+        let depth = self.size / self.block.heads;
+        let rows: Vec<&[f64]> = x.chunks(self.size).collect();
+        let qkv: Vec<Vec<f64>> =
+            rows.iter().map(|row| Self::dense(&self.block.qkv, &self.norm(row))).collect();
+        let mut out = Vec::new();
+        for (token, row) in rows.iter().enumerate() {
+            let mut mixed = Vec::new();
+            for head in 0..self.block.heads {
+                let at =
+                    |token: usize, part: usize, d: usize| qkv[token][part * self.size + head * depth + d];
+                let score =
+                    |key: usize| (0..depth).map(|d| at(token, 0, d) * at(key, 1, d)).sum::<f64>().exp();
+                let total: f64 = (0..self.tokens).map(score).sum();
+                let value =
+                    |d: usize| (0..self.tokens).map(|key| score(key) / total * at(key, 2, d)).sum::<f64>();
+                mixed.extend((0..depth).map(value));
+            }
+            let add = |a: &[f64], b: Vec<f64>| a.iter().zip(b).map(|(a, b)| a + b).collect::<Vec<f64>>();
+            let z = add(row, Self::dense(&self.block.projection, &mixed));
+            let hidden =
+                Self::dense(&self.block.fc1, &self.norm(&z)).into_iter().map(crate::gelu).collect::<Vec<_>>();
+            out.extend(add(&z, Self::dense(&self.block.fc2, &hidden)));
+        }
+        out
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_transformer_block_equals_its_definition_and_its_gradient_the_differences(
+        images in 0usize..7, tokens in 1usize..5, heads in 1usize..4,
+    ) {
+        let (size, inner) = (4 * heads, 7);
+        let dense = |outputs: usize, inputs: usize, step: f64| Dense {
+            weight: wave(outputs * inputs, step).iter().map(|v| v * 0.5).collect(),
+            bias: wave(outputs, step + 0.1),
+        };
+        let block = Encoder {
+            heads,
+            eps: 1e-6,
+            qkv: dense(3 * size, size, 0.71),
+            projection: dense(size, size, 0.37),
+            fc1: dense(inner, size, 0.53),
+            fc2: dense(size, inner, 0.29),
+        };
+        let mut chain = Chain::default();
+        chain.encoder(chain.input(), block.clone());
+        let from = Maps { images, height: tokens, width: 1, channels: size };
+        let forward = |x: &[f64]| run(&[&chain], Order::ChannelsLast, from, x).unwrap();
+        let x = wave(from.elements(), 0.9);
+        let naive = Naive { block: &block, tokens, size };
+        let expected: Vec<f64> = x.chunks(tokens * size).flat_map(|x| naive.image(x)).collect();
+        let (y, passed) = forward(&x);
+        prop_assert!(close(&y, &expected));
+        let g = wave(y.len(), 0.53);
+        let dx = input_gradient(&[&chain], &passed, &g);
+        let value = |x: &[f64]| forward(x).0.iter().zip(&g).map(|(y, g)| y * g).sum::<f64>();
+        for i in (0..x.len()).step_by(5) {
+            let shifted = |by: f64| { let mut x = x.clone(); x[i] += by; value(&x) };
+            let difference = (shifted(STEP) - shifted(-STEP)) / (2.0 * STEP);
+            prop_assert!((dx[i] - difference).abs() < DIFFERENCE_TOLERANCE * (1.0 + difference.abs()), "{} {}", dx[i], difference);
+        }
+    }
+}
+
 #[test]
 fn maps_that_do_not_fit_are_refused() {
     let mut chain = Chain::<f64>::default();
@@ -123,7 +215,7 @@ fn maps_that_do_not_fit_are_refused() {
     assert!(chain.maps(maps(5, 2)).is_some());
     assert!(chain.maps(maps(2, 2)).is_none());
     assert!(chain.maps(maps(5, 3)).is_none());
-    assert!(run::<f64>(&[], maps(5, 2), &wave(50, 0.1)).is_none());
+    assert!(run::<f64>(&[], Order::ChannelsFirst, maps(5, 2), &wave(50, 0.1)).is_none());
 }
 
 #[test]
@@ -145,5 +237,5 @@ fn a_nan_goes_through() {
     chain.relu(x).unwrap();
     chain.max_pool(x, Window::square(2, 2, 0));
     let maps = Maps { images: 1, height: 2, width: 2, channels: 1 };
-    assert!(run(&[&chain], maps, &[1.0, f64::NAN, 0.0, 2.0]).unwrap().0[0].is_nan());
+    assert!(run(&[&chain], Order::ChannelsFirst, maps, &[1.0, f64::NAN, 0.0, 2.0]).unwrap().0[0].is_nan());
 }

@@ -1,0 +1,335 @@
+//! Layers that run as one operation while nobody watches inside.
+
+use super::elements::{has_kernels, lend, with_element};
+use super::{Act, Activation, BatchNorm, Conv2d, EncoderLayers, MaxPool2d};
+use crate::scope::{self, Kind, slides};
+use crate::vjp::vjp_of_fresh;
+use candle_core::{DType, Result, Tensor};
+use candlelight_kernels::Window;
+use candlelight_kernels::chain::{self as kernels, Maps, Order, Value};
+
+/// Frozen layers that run as one operation: convolutions with their batch norms, rectifiers, residual adds and max
+/// pools; or the blocks of a transformer.
+///
+/// candle pays for every operation of a graph with fresh memory and a sum of gradients; a chain pays once. It is the
+/// same layers, and agrees with them to rounding. Layers are the truth: as soon as somebody watches one that lies
+/// inside, or wants them listed, [`run_parts`] leaves the work to them.
+///
+/// # Example
+/// Residual blocks that are one operation unless somebody looks into them:
+/// ```
+/// use candle_core::{DType, Device, Result, Tensor};
+/// use candlelight_core::nn::{self, Activation, Chain, Conv2d, Module};
+///
+/// struct Block { first: Conv2d, second: Conv2d, act: nn::Act, chain: Option<Chain> }
+///
+/// impl Block {
+///     fn new(first: Conv2d, second: Conv2d, act: nn::Act) -> Self {
+///         let chain = Chain::record(|chain| {
+///             let x = chain.input();
+///             let y = chain.conv(x, &first, None)?;
+///             let y = chain.act(y, &act)?;
+///             let y = chain.conv(y, &second, None)?;
+///             let y = chain.add(x, y, "block.add")?;
+///             chain.act(y, &act)
+///         });
+///         Self { first, second, act, chain: chain.map(|chain| chain.shown_as("block")) }
+///     }
+/// }
+///
+/// impl nn::Part for Block {
+///     fn chain(&self) -> Option<&Chain> {
+///         self.chain.as_ref()
+///     }
+///
+///     fn layers(&self, x: &Tensor) -> Result<Tensor> {
+///         let y = self.act.forward(&self.first.forward(x)?)?;
+///         let y = self.act.forward(&nn::add(x, &self.second.forward(&y)?, "block.add")?)?;
+///         candlelight_core::tap("block", &y)
+///     }
+/// }
+///
+/// let weight = Tensor::randn(0f64, 0.3, (2, 2, 3, 3), &Device::Cpu)?;
+/// let conv = |name| {
+///     let config = nn::Conv2dConfig { padding: 1, ..Default::default() };
+///     Conv2d::new(weight.clone(), None, config).at(name)
+/// };
+/// let block = Block::new(conv("block.first"), conv("block.second"), Activation::Relu.at("block.act"));
+/// assert!(block.chain.is_some());
+/// let x = Tensor::ones((1, 2, 5, 5), DType::F64, &Device::Cpu)?;
+/// assert_eq!(nn::run_parts(&[&block], &x)?.dims(), [1, 2, 5, 5]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Chain {
+    links: Links,
+    layers: Vec<(String, Kind)>,
+    output: Option<String>,
+}
+
+/// A part of a model that runs as layers or, where there is a chain of them, as one operation.
+pub trait Part {
+    /// The chain of the layers, if they can be one.
+    fn chain(&self) -> Option<&Chain>;
+
+    /// Runs the layers.
+    ///
+    /// # Errors
+    /// Theirs.
+    fn layers(&self, x: &Tensor) -> Result<Tensor>;
+}
+
+/// Runs `parts` one after the other: as one operation as far as they are chains that nobody looks into, and as layers
+/// where somebody does.
+///
+/// # Errors
+/// Those of the layers.
+pub fn run_parts(parts: &[&dyn Part], x: &Tensor) -> Result<Tensor> {
+    let (mut x, mut rest) = (x.clone(), parts);
+    while let [first, ..] = rest {
+        let chains = unwatched(rest);
+        let ran = match run(&chains, &x)? {
+            Some(y) => {
+                x = y;
+                chains.len()
+            }
+            None => {
+                x = first.layers(&x)?;
+                1
+            }
+        };
+        rest = &rest[ran..];
+    }
+    Ok(x)
+}
+
+/// The chains of the first parts, up to one that is looked into or whose output is watched.
+fn unwatched<'a>(parts: &[&'a dyn Part]) -> Vec<&'a Chain> {
+    let mut chains = Vec::new();
+    for chain in parts.iter().map_while(|part| part.chain()) {
+        if scope::looks_into(|| chain.layers.iter()) {
+            break;
+        }
+        chains.push(chain);
+        let output: Vec<_> = chain.output.iter().map(|name| (name.clone(), Kind::Tap)).collect();
+        if scope::looks_into(|| output.iter()) {
+            break;
+        }
+    }
+    chains
+}
+
+/// Runs `chains` as one operation; nothing if they cannot run on `x`.
+fn run(chains: &[&Chain], x: &Tensor) -> Result<Option<Tensor>> {
+    let Some((order, from)) = maps_of(x) else { return Ok(None) };
+    let Some(last) = chains.last().filter(|_| has_kernels(x)) else { return Ok(None) };
+    let y = with_element!(x, T => run_as::<T>(chains, order, from, x))?;
+    match (y, &last.output) {
+        (Some(y), Some(name)) => scope::tap(name, &y).map(Some),
+        (y, _) => Ok(y),
+    }
+}
+
+/// Images `[N, C, H, W]` and tokens `[N, T, D]` as chains have them.
+fn maps_of(x: &Tensor) -> Option<(Order, Maps)> {
+    match *x.dims() {
+        [images, channels, height, width] => {
+            Some((Order::ChannelsFirst, Maps { images, height, width, channels }))
+        }
+        [images, height, channels] => {
+            Some((Order::ChannelsLast, Maps { images, height, width: 1, channels }))
+        }
+        _ => None,
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Links {
+    F32(kernels::Chain<f32>),
+    F64(kernels::Chain<f64>),
+}
+
+/// Evaluates an expression for the chain of either type.
+macro_rules! of_links {
+    ($links:expr, $chain:ident => $body:expr) => {
+        match $links {
+            Links::F32($chain) => $body,
+            Links::F64($chain) => $body,
+        }
+    };
+}
+
+/// Where a [`Chain`] is recorded. Every layer gives the value that it makes, or nothing if it cannot be part of a chain.
+pub struct Recorder(Chain);
+
+impl Chain {
+    /// The chain that `layers` records, which gives the value recorded last; `None` as soon as a layer cannot be part
+    /// of it.
+    ///
+    /// Convolutions must have one group, frozen weights of float32 or float64 on the CPU, batch norms and rectifiers
+    /// must follow a convolution or an add directly, and an add must follow one of its addends directly.
+    pub fn record(layers: impl FnOnce(&mut Recorder) -> Option<Value>) -> Option<Self> {
+        let mut recorder =
+            Recorder(Self { links: Links::F32(kernels::Chain::default()), layers: Vec::new(), output: None });
+        let output = layers(&mut recorder)?;
+        let last = of_links!(&recorder.0.links, chain => !chain.is_empty() && chain.output() == output);
+        last.then_some(recorder.0)
+    }
+
+    /// The same chain, its output shown to the scope under a name.
+    pub fn shown_as(self, name: impl Into<String>) -> Self {
+        Self { output: Some(name.into()), ..self }
+    }
+
+    fn dtype(&self) -> DType {
+        match self.links {
+            Links::F32(_) => DType::F32,
+            Links::F64(_) => DType::F64,
+        }
+    }
+}
+
+/// A type of number that there are chains of.
+trait Linked: super::elements::Number {
+    fn links(chain: &Chain) -> Option<&kernels::Chain<Self>>;
+}
+
+impl Linked for f32 {
+    fn links(chain: &Chain) -> Option<&kernels::Chain<Self>> {
+        match &chain.links {
+            Links::F32(links) => Some(links),
+            Links::F64(_) => None,
+        }
+    }
+}
+
+impl Linked for f64 {
+    fn links(chain: &Chain) -> Option<&kernels::Chain<Self>> {
+        match &chain.links {
+            Links::F64(links) => Some(links),
+            Links::F32(_) => None,
+        }
+    }
+}
+
+fn run_as<T: Linked>(chains: &[&Chain], order: Order, from: Maps, x: &Tensor) -> Result<Option<Tensor>> {
+    let Some(links) = chains.iter().map(|chain| T::links(chain)).collect::<Option<Vec<_>>>() else {
+        return Ok(None);
+    };
+    let Some((y, passed)) = lend(x, |x| kernels::run(&links, order, from, x))? else { return Ok(None) };
+    tell_windows(&links, from);
+    scope::holds(passed.bytes());
+    let Maps { images, height, width, channels } = passed.output();
+    let y = match order {
+        Order::ChannelsFirst => Tensor::from_vec(y, (images, channels, height, width), x.device())?,
+        Order::ChannelsLast => Tensor::from_vec(y, (images, height * width, channels), x.device())?,
+    };
+    if !x.track_op() {
+        return Ok(Some(y));
+    }
+    let shape = x.shape().clone();
+    let chains: Vec<Chain> = chains.iter().map(|&chain| chain.clone()).collect();
+    let pullback = move |_: &Tensor, g: &Tensor| {
+        let links: Vec<_> = chains.iter().filter_map(T::links).collect();
+        let dx = lend(g, |g| kernels::input_gradient(&links, &passed, g))?;
+        Ok(vec![Some(Tensor::from_vec(dx, &shape, g.device())?)])
+    };
+    vjp_of_fresh(&[x], y, pullback).map(Some)
+}
+
+/// Tells the scope where the windows lie, as the layers would.
+fn tell_windows<T: Linked>(links: &[&kernels::Chain<T>], from: Maps) {
+    links.iter().try_fold(from, |from, links| {
+        links.windows(from)?.iter().for_each(|(window, from, to)| slides(window, *from, *to));
+        links.maps(from)
+    });
+}
+
+impl Recorder {
+    /// The chain's input.
+    pub fn input(&self) -> Value {
+        of_links!(&self.0.links, chain => chain.input())
+    }
+
+    /// A convolution and the batch norm behind it.
+    pub fn conv(&mut self, x: Value, conv: &Conv2d, norm: Option<&BatchNorm>) -> Option<Value> {
+        let Conv2d { weight, bias, config, name } = conv;
+        let frozen = [Some(weight), bias.as_ref()].into_iter().flatten().all(|tensor| !tensor.track_op());
+        if !frozen || config.groups != 1 || !has_kernels(weight) || norm.is_some_and(BatchNorm::is_trained) {
+            return None;
+        }
+        let (weight, bias) = folded(conv, norm).ok()?;
+        let (_, inputs, kh, kw) = weight.dims4().ok()?;
+        let both = |n: usize| (n, n);
+        let window = Window {
+            kernel: (kh, kw),
+            stride: both(config.stride),
+            padding: both(config.padding),
+            dilation: both(config.dilation),
+        };
+        self.fits(weight.dtype())?;
+        self.0.layers.push((name.clone(), Kind::Conv));
+        self.0.layers.extend(norm.map(|norm| (norm.name().to_owned(), Kind::BatchNorm)));
+        let weight = weight.flatten_all().ok()?;
+        Some(match &mut self.0.links {
+            Links::F32(chain) => chain.conv(x, window, inputs, &weight.to_vec1().ok()?, bias.to_vec1().ok()?),
+            Links::F64(chain) => chain.conv(x, window, inputs, &weight.to_vec1().ok()?, bias.to_vec1().ok()?),
+        })
+    }
+
+    /// An activation; only a rectifier can be part of a chain.
+    pub fn act(&mut self, x: Value, act: &Act) -> Option<Value> {
+        if act.activation() != Activation::Relu {
+            return None;
+        }
+        self.0.layers.push((act.name().to_owned(), Kind::Activation));
+        of_links!(&mut self.0.links, chain => chain.relu(x))
+    }
+
+    /// A residual add, shown as `name` where it runs as a layer.
+    pub fn add(&mut self, a: Value, b: Value, name: &str) -> Option<Value> {
+        self.0.layers.push((name.to_owned(), Kind::Add));
+        of_links!(&mut self.0.links, chain => chain.add(a, b))
+    }
+
+    /// A max pool.
+    pub fn max_pool(&mut self, x: Value, pool: &MaxPool2d) -> Option<Value> {
+        let window = pool.floor_window()?;
+        self.0.layers.push((pool.name().to_owned(), Kind::Pool));
+        Some(of_links!(&mut self.0.links, chain => chain.max_pool(x, window)))
+    }
+
+    /// A transformer block on tokens.
+    pub fn encoder(&mut self, x: Value, layers: &EncoderLayers) -> Option<Value> {
+        self.fits(layers.dtype()?)?;
+        self.0.layers.extend(layers.names());
+        Some(of_links!(&mut self.0.links, chain => chain.encoder(x, layers.weights().ok()?)))
+    }
+
+    /// A block or stage that ends here and is shown as `name` where it runs as layers.
+    pub fn tap(&mut self, name: &str) {
+        self.0.layers.push((name.to_owned(), Kind::Tap));
+    }
+
+    /// Whether weights of this type can join; the first ones decide.
+    fn fits(&mut self, dtype: DType) -> Option<()> {
+        let empty = of_links!(&self.0.links, chain => chain.is_empty());
+        if empty && dtype == DType::F64 {
+            self.0.links = Links::F64(kernels::Chain::default());
+        }
+        (self.0.dtype() == dtype).then_some(())
+    }
+}
+
+/// Weight and bias of a convolution with the batch norm behind it folded in.
+fn folded(conv: &Conv2d, norm: Option<&BatchNorm>) -> Result<(Tensor, Tensor)> {
+    let weight = conv.weight().detach();
+    let bias = match conv.bias() {
+        Some(bias) => bias.detach(),
+        None => Tensor::zeros(weight.dim(0)?, weight.dtype(), weight.device())?,
+    };
+    let Some(norm) = norm else { return Ok((weight, bias)) };
+    let (scale, shift) = norm.affine()?;
+    let bias = ((bias * &scale)? + shift)?;
+    Ok((weight.broadcast_mul(&scale.reshape(((), 1, 1, 1))?)?, bias))
+}

@@ -1,0 +1,125 @@
+//! The layers of a transformer block, as a chain takes them.
+
+use super::elements::{Number, has_kernels};
+use super::{Act, Activation, LayerNorm, Linear};
+use crate::scope::Kind;
+use candle_core::{DType, Result, Tensor};
+use candlelight_kernels::chain::{Dense, Encoder};
+
+/// The layers of a pre-norm transformer block:
+/// z = x + projection(attention(query, key, value of norm1(x))), y = z + fc2(act(fc1(norm2(z)))).
+pub struct EncoderLayers<'a> {
+    /// Before the attention.
+    pub norm1: &'a LayerNorm,
+    /// Queries, keys and values.
+    pub qkv: [&'a Linear; 3],
+    /// Heads of the attention; its scores are scaled by the square root of their depth.
+    pub heads: usize,
+    /// What the attention's probabilities are shown as.
+    pub probabilities: &'a str,
+    /// Behind the attention.
+    pub projection: &'a Linear,
+    /// What the first sum is shown as.
+    pub sum1: &'a str,
+    /// Before the perceptron.
+    pub norm2: &'a LayerNorm,
+    /// Into the perceptron.
+    pub fc1: &'a Linear,
+    /// Inside it; only the exact GELU can be part of a chain.
+    pub act: &'a Act,
+    /// Out of it.
+    pub fc2: &'a Linear,
+    /// What the second sum is shown as.
+    pub sum2: &'a str,
+}
+
+impl EncoderLayers<'_> {
+    /// Names and kinds, in the order in which they run.
+    pub(super) fn names(&self) -> Vec<(String, Kind)> {
+        let [query, key, value] = self.qkv.map(|linear| (linear.name.as_str(), Kind::Linear));
+        let names = [
+            (self.norm1.name.as_str(), Kind::LayerNorm),
+            query,
+            key,
+            value,
+            (self.probabilities, Kind::AttentionWeights),
+            (self.projection.name.as_str(), Kind::Linear),
+            (self.sum1, Kind::Add),
+            (self.norm2.name.as_str(), Kind::LayerNorm),
+            (self.fc1.name.as_str(), Kind::Linear),
+            (self.act.name(), Kind::Activation),
+            (self.fc2.name.as_str(), Kind::Linear),
+            (self.sum2, Kind::Add),
+        ];
+        names.map(|(name, kind)| (name.to_owned(), kind)).into()
+    }
+
+    /// The type of the weights, if they are frozen and a chain has kernels for the block.
+    pub(super) fn dtype(&self) -> Option<DType> {
+        let [query, key, value] = self.qkv;
+        let linears = [query, key, value, self.projection, self.fc1, self.fc2];
+        let linears = linears.iter().map(|linear| (&linear.weight, &linear.bias));
+        let norms = [self.norm1, self.norm2];
+        let frozen = linears.chain(norms.iter().map(|norm| (&norm.weight, &norm.bias))).all(is_frozen);
+        let alike = self.norm1.eps == self.norm2.eps && self.act.activation() == Activation::Gelu;
+        let whole = self.heads > 0 && query.weight.dims().first()?.is_multiple_of(self.heads);
+        (frozen && alike && whole && has_kernels(&query.weight)).then(|| query.weight.dtype())
+    }
+
+    /// The weights, norms and scales folded in.
+    pub(super) fn weights<T: Number>(&self) -> Result<Encoder<T>> {
+        let depth = self.projection.weight.dim(1)? / self.heads;
+        let [query, key, value] = self.qkv;
+        let query = behind(self.norm1, query)?.scaled(1.0 / (depth as f64).sqrt())?;
+        let parts = [query, behind(self.norm1, key)?, behind(self.norm1, value)?];
+        let joined = |part: fn(&Affine) -> &Tensor| Tensor::cat(&parts.each_ref().map(part), 0);
+        let qkv = Affine { weight: joined(|part| &part.weight)?, bias: joined(|part| &part.bias)? };
+        Ok(Encoder {
+            heads: self.heads,
+            eps: self.norm1.eps,
+            qkv: qkv.dense()?,
+            projection: Affine::of(self.projection)?.dense()?,
+            fc1: behind(self.norm2, self.fc1)?.dense()?,
+            fc2: Affine::of(self.fc2)?.dense()?,
+        })
+    }
+}
+
+fn is_frozen((weight, bias): (&Tensor, &Option<Tensor>)) -> bool {
+    !weight.track_op() && !bias.as_ref().is_some_and(Tensor::track_op)
+}
+
+/// x·Wᵀ + b.
+struct Affine {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Affine {
+    fn of(linear: &Linear) -> Result<Self> {
+        let weight = linear.weight.clone();
+        let bias = match &linear.bias {
+            Some(bias) => bias.clone(),
+            None => Tensor::zeros(weight.dim(0)?, weight.dtype(), weight.device())?,
+        };
+        Ok(Self { weight, bias })
+    }
+
+    fn scaled(&self, scale: f64) -> Result<Self> {
+        Ok(Self { weight: (&self.weight * scale)?, bias: (&self.bias * scale)? })
+    }
+
+    fn dense<T: Number>(&self) -> Result<Dense<T>> {
+        Ok(Dense { weight: self.weight.flatten_all()?.to_vec1()?, bias: self.bias.to_vec1()? })
+    }
+}
+
+/// `linear` behind the affine part of `norm`: W(γx̂ + β) + b = (Wγ)x̂ + (Wβ + b).
+fn behind(norm: &LayerNorm, linear: &Linear) -> Result<Affine> {
+    let Affine { weight, bias } = Affine::of(linear)?;
+    let bias = match &norm.bias {
+        Some(shift) => (weight.matmul(&shift.unsqueeze(1)?)?.squeeze(1)? + bias)?,
+        None => bias,
+    };
+    Ok(Affine { weight: weight.broadcast_mul(&norm.weight)?, bias })
+}

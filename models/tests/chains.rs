@@ -1,0 +1,144 @@
+//! Models as chains and as layers: the same numbers either way, and nobody who watches misses anything.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use candle_core::{DType, Device, Module, Tensor, Var};
+use candle_nn::{VarBuilder, VarMap};
+use candlelight_core::nn::Activation;
+use candlelight_core::{Explain, GradCam, Kind, Model, Tape, check_gradients, layers};
+use candlelight_models::resnet::{Block, ResNet, ResNetConfig, Shortcut, Stage, Stem};
+use std::collections::HashMap;
+
+/// Rounding of some hundred sums in double and in single precision, relative to the largest value. A rectifier that
+/// flips at rounding would show as far more.
+const DOUBLE: f64 = 1e-11;
+const SINGLE: f64 = 1e-4;
+
+fn stages(block: Block) -> Vec<Stage> {
+    let stage = |channels, stride| Stage { block, depth: 2, channels, stride };
+    vec![stage(16, 1), stage(32, 2), stage(48, 1)]
+}
+
+fn configs() -> Vec<(&'static str, ResNetConfig)> {
+    let config = |block, stem, shortcut| ResNetConfig {
+        stem,
+        shortcut,
+        stem_channels: 16,
+        stages: stages(block),
+        ..ResNetConfig::imagenet(block, [2; 4], 5)
+    };
+    let deep = Stem::Deep { width: 8 };
+    let silu =
+        ResNetConfig { activation: Activation::Silu, ..config(Block::Basic, Stem::Plain, Shortcut::Conv) };
+    vec![
+        ("basic", config(Block::Basic, Stem::Plain, Shortcut::Conv)),
+        ("bottleneck", config(Block::Bottleneck, Stem::Plain, Shortcut::Conv)),
+        ("first bottleneck", config(Block::BottleneckV1, Stem::Small, Shortcut::Conv)),
+        ("deep stem, pooled shortcuts", config(Block::Bottleneck, deep, Shortcut::PoolConv)),
+        ("padded shortcuts", config(Block::Basic, Stem::Small, Shortcut::PadChannels)),
+        ("no rectifiers", silu),
+    ]
+}
+
+/// A network with random frozen weights and statistics that are not the identity.
+fn frozen(config: ResNetConfig, dtype: DType) -> ResNet {
+    let variables = VarMap::new();
+    ResNet::new(config.clone(), VarBuilder::from_varmap(&variables, DType::F64, &Device::Cpu)).unwrap();
+    let data = variables.data().lock().unwrap();
+    let tensor = |(name, var): (&String, &Var)| {
+        let wave: Vec<f64> = (0..var.elem_count()).map(|i| 1.0 + 0.3 * (i as f64 * 0.7).sin()).collect();
+        let wave = Tensor::from_vec(wave, var.shape(), &Device::Cpu).unwrap();
+        let tensor = if name.contains("bn") || name.contains("downsample.1") {
+            wave
+        } else {
+            var.as_detached_tensor()
+        };
+        (name.clone(), tensor.to_dtype(dtype).unwrap())
+    };
+    let tensors: HashMap<String, Tensor> = data.iter().map(tensor).collect();
+    ResNet::new(config, VarBuilder::from_tensors(tensors, dtype, &Device::Cpu)).unwrap()
+}
+
+fn images(dtype: DType) -> Tensor {
+    let pixels: Vec<f64> = (0..7 * 3 * 37 * 32).map(|i| (i as f64 * 0.113).sin()).collect();
+    Tensor::from_vec(pixels, (7, 3, 37, 32), &Device::Cpu).unwrap().to_dtype(dtype).unwrap()
+}
+
+/// Logits and the gradient of the first class at the input: as it runs, or with every convolution watched.
+fn both_passes(model: &dyn Model, watched: &[&str], dtype: DType) -> [Tensor; 2] {
+    let x = Var::from_tensor(&images(dtype)).unwrap();
+    let logits = match watched {
+        [] => model.forward(&x).unwrap(),
+        names => Tape::record(model, &x, names).unwrap().output().clone(),
+    };
+    let gradients = logits.narrow(1, 0, 1).unwrap().sum_all().unwrap().backward().unwrap();
+    [logits.detach(), gradients.get(&x).unwrap().clone()]
+}
+
+fn distance(a: &Tensor, b: &Tensor) -> f64 {
+    let largest = |x: &Tensor| {
+        x.abs().unwrap().max_all().unwrap().to_dtype(DType::F64).unwrap().to_scalar::<f64>().unwrap()
+    };
+    largest(&(a - b).unwrap()) / largest(b)
+}
+
+#[test]
+fn chains_and_layers_agree_to_rounding() {
+    for (what, config) in configs() {
+        for (dtype, tolerance) in [(DType::F64, DOUBLE), (DType::F32, SINGLE)] {
+            let model = frozen(config.clone(), dtype);
+            let listed = layers(&model, &images(dtype)).unwrap();
+            let convolutions = listed.iter().filter(|layer| layer.kind == Kind::Conv);
+            let names: Vec<&str> = convolutions.map(|layer| layer.name.as_str()).collect();
+            let (fused, layered) = (both_passes(&model, &[], dtype), both_passes(&model, &names, dtype));
+            for (a, b) in fused.iter().zip(&layered) {
+                assert!(distance(a, b) < tolerance, "{what}, {dtype:?}: {:e}", distance(a, b));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_chain_passes_the_gradient_check() {
+    for (what, config) in configs() {
+        let model = frozen(config, DType::F64);
+        let check = check_gradients(&model, &images(DType::F64).narrow(0, 0, 1).unwrap());
+        assert!(check.is_ok(), "{what}: {check:?}");
+    }
+}
+
+#[test]
+fn every_layer_that_is_listed_can_be_watched() {
+    let model = frozen(configs()[1].1.clone(), DType::F64);
+    let x = images(DType::F64).narrow(0, 0, 1).unwrap();
+    for layer in layers(&model, &x).unwrap() {
+        let tape = Tape::record(&model, &x, &[&layer.name]).unwrap();
+        assert_eq!(tape.get(&layer.name).unwrap().layer().shape, layer.shape, "{}", layer.name);
+        let gradients = tape.gradients(&tape.output().sum_all().unwrap()).unwrap();
+        assert_eq!(gradients[0].dims(), layer.shape);
+    }
+}
+
+#[test]
+fn maps_between_chains_have_their_place_and_unknown_names_their_neighbours() {
+    let model = frozen(configs()[0].1.clone(), DType::F64);
+    let x = images(DType::F64);
+    let map = GradCam::at("layer2").explain(&model, &x).unwrap();
+    let place = map.placement().unwrap();
+    assert_eq!([0, 1].map(|row| place.rows.centre(row) * 37.0 - 0.5), [0.0, 8.0]);
+    let inside = GradCam::at("layer2.0.conv2").explain(&model, &x).unwrap();
+    assert_eq!(inside.placement(), map.placement());
+    let error = GradCam::at("layer2.0.konv2").explain(&model, &x).unwrap_err();
+    assert!(error.to_string().contains("layer2.0.conv2"), "{error}");
+}
+
+#[test]
+fn weights_that_are_trained_run_as_layers() {
+    let variables = VarMap::new();
+    let config = configs()[0].1.clone();
+    let model = ResNet::new(config, VarBuilder::from_varmap(&variables, DType::F32, &Device::Cpu)).unwrap();
+    let loss = model.forward(&images(DType::F32)).unwrap().sqr().unwrap().sum_all().unwrap();
+    let gradients = loss.backward().unwrap();
+    let data = variables.data().lock().unwrap();
+    assert!(gradients.get(&data["layer1.0.conv1.weight"]).is_some());
+}

@@ -5,6 +5,7 @@
 
 mod agreement;
 mod ours;
+mod own;
 mod row;
 mod worker;
 
@@ -15,6 +16,10 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use worker::{Side, Worker};
+
+/// The allocator that the programs use: candle asks for fresh pages all the time, and this one keeps them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Compares candlelight with PyTorch and Captum, row by row.
 #[derive(Parser)]

@@ -1,11 +1,13 @@
 //! Our side of a row.
 
+use crate::own;
 use crate::row::{Row, Work};
 use crate::worker::Ran;
 use anyhow::{Context, Result};
-use candle_core::{DType, Device, Module, Tensor, Var, safetensors};
-use candlelight::models::{Loader, Model};
-use candlelight::{Explain, IntegratedGradients};
+use candle_core::{DType, Device, Tensor, Var, safetensors};
+use candlelight::models::Loader;
+use candlelight::nn::VarBuilder;
+use candlelight::{Explain, IntegratedGradients, Model};
 use std::fs;
 use std::io::{self, BufRead};
 use std::path::Path;
@@ -17,13 +19,13 @@ const FORWARD_ROWS: usize = 8;
 /// Answers every line on stdin: `run`, or `map FILE`.
 pub fn work(row: Row, folder: &Path, dtype: &str, steps: usize) -> Result<()> {
     let dtype = if dtype == "float64" { DType::F64 } else { DType::F32 };
-    let model = Loader::default().dtype(dtype).load(folder.join(row.model()))?.model;
+    let model = open(row, folder, dtype)?;
     let x = safetensors::load(folder.join("input.safetensors"), &Device::Cpu)?;
     let x = x.get("x").context("no input")?.to_dtype(dtype)?;
     for line in io::stdin().lock().lines() {
         let line = line?;
         let start = Instant::now();
-        let result = run(row, &model, &x, steps)?;
+        let result = run(row, &*model, &x, steps)?;
         let seconds = start.elapsed().as_secs_f64();
         if let Some(file) = line.strip_prefix("map ") {
             safetensors::save(&[("map", result)].into(), file)?;
@@ -33,7 +35,21 @@ pub fn work(row: Row, folder: &Path, dtype: &str, steps: usize) -> Result<()> {
     Ok(())
 }
 
-fn run(row: Row, model: &Model, x: &Tensor, steps: usize) -> Result<Tensor> {
+/// The project's model or, for the rows of that name, one whose imports alone were changed.
+fn open(row: Row, folder: &Path, dtype: DType) -> Result<Box<dyn Model>> {
+    let folder = folder.join(row.model());
+    let weights = || -> Result<VarBuilder> {
+        let tensors = safetensors::load(folder.join("model.safetensors"), &Device::Cpu)?;
+        Ok(VarBuilder::from_tensors(tensors, dtype, &Device::Cpu))
+    };
+    Ok(match row {
+        Row::ImportsResNet => Box::new(own::ResNet::new(weights()?)?),
+        Row::ImportsViT => Box::new(own::ViT::new(weights()?)?),
+        _ => Box::new(Loader::default().dtype(dtype).load(folder)?.model),
+    })
+}
+
+fn run(row: Row, model: &dyn Model, x: &Tensor, steps: usize) -> Result<Tensor> {
     Ok(match row.work() {
         Work::Forward => model.forward(&x.narrow(0, 0, FORWARD_ROWS)?)?,
         Work::Gradient => {

@@ -1,8 +1,10 @@
 //! Batch normalisation.
 
+pub use candle_nn::BatchNormConfig;
+
 use super::elements::{Number, has_kernels, lend, with_element};
-use super::planes::plane_affine;
-use super::{BatchNormConfig, ModuleT, VarBuilder};
+use super::planes::{plane_affine, sum_channels};
+use super::{ModuleT, VarBuilder};
 use crate::scope::{Kind, report};
 use crate::vjp::{Gradients, vjp_of_fresh};
 use candle_core::{Result, Tensor, Var};
@@ -127,26 +129,38 @@ impl BatchNorm {
         self.forward_t(x, true)
     }
 
-    fn is_trained(&self) -> bool {
-        self.inner.weight_and_bias().is_some_and(|(weight, bias)| weight.track_op() || bias.track_op())
-    }
-
-    /// The affine map that the frozen layer is: y = x · scale + shift.
+    /// The affine map that the layer is in evaluation: y = x · scale + shift.
     fn affine(&self) -> Result<(Tensor, Tensor)> {
-        let deviation = (self.inner.running_var().detach() + self.inner.eps())?.sqrt()?;
-        let mean = self.inner.running_mean().detach();
+        let (inverse, mean) = (self.inverse()?, self.inner.running_mean().detach());
         let (scale, bias) = match self.inner.weight_and_bias() {
-            Some((weight, bias)) => ((weight.detach() / deviation)?, bias.detach()),
-            None => (deviation.recip()?, mean.zeros_like()?),
+            Some((weight, bias)) => ((weight.detach() * inverse)?, bias.detach()),
+            None => (inverse, mean.zeros_like()?),
         };
         let shift = (bias - (mean * &scale)?)?;
         Ok((scale, shift))
     }
 
-    fn forward_frozen(&self, x: &Tensor) -> Result<Tensor> {
+    /// 1 / √(running variance + eps).
+    fn inverse(&self) -> Result<Tensor> {
+        (self.inner.running_var().detach() + self.inner.eps())?.sqrt()?.recip()
+    }
+
+    fn forward_eval(&self, x: &Tensor) -> Result<Tensor> {
         let (scale, shift) = self.affine()?;
-        let y = plane_affine(&x.detach(), &scale, &shift)?;
-        vjp_of_fresh(&[x], y, move |_, g| Ok(vec![Some(plane_affine(g, &scale, &scale.zeros_like()?)?)]))
+        let input = x.detach();
+        let y = plane_affine(&input, &scale, &shift)?;
+        let none = scale.zeros_like()?;
+        match self.inner.weight_and_bias() {
+            Some((weight, bias)) if weight.track_op() || bias.track_op() => {
+                let (mean, inverse) = (self.inner.running_mean().detach(), self.inverse()?);
+                let unit = plane_affine(&input, &inverse, &(mean.neg()? * &inverse)?)?;
+                vjp_of_fresh(&[x, weight, bias], y, move |_, g| {
+                    let dx = plane_affine(g, &scale, &none)?;
+                    Ok(vec![Some(dx), Some(sum_channels(&(g * &unit)?)?), Some(sum_channels(g)?)])
+                })
+            }
+            _ => vjp_of_fresh(&[x], y, move |_, g| Ok(vec![Some(plane_affine(g, &scale, &none)?)])),
+        }
     }
 
     /// Normalises with the batch's own statistics and moves the running ones towards them.
@@ -230,11 +244,10 @@ impl<T: Number> Batch<T> {
 
 impl ModuleT for BatchNorm {
     fn forward_t(&self, x: &Tensor, train: bool) -> Result<Tensor> {
-        let y = match (train, self.is_trained()) {
-            (true, _) if has_kernels(x) && self.remove_mean => self.forward_batch(x)?,
-            (true, _) => self.inner.forward_train(x)?,
-            (false, true) => self.inner.forward_t(x, false)?,
-            (false, false) => self.forward_frozen(x)?,
+        let y = match train {
+            true if has_kernels(x) && self.remove_mean => self.forward_batch(x)?,
+            true => self.inner.forward_train(x)?,
+            false => self.forward_eval(x)?,
         };
         report(&self.name, Kind::BatchNorm, 0, y)
     }

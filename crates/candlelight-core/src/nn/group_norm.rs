@@ -1,7 +1,7 @@
 //! Group normalisation.
 
 use super::normalise::Rows;
-use super::planes::plane_affine;
+use super::planes::{plane_affine, sum_channels};
 use super::{Module, VarBuilder};
 use crate::scope::{Kind, report};
 use crate::vjp::vjp_of_fresh;
@@ -79,11 +79,6 @@ impl Module for GroupNorm {
         let y = vjp_of_fresh(&[x, &self.weight, &self.bias], y, pullback)?;
         report(&self.name, Kind::LayerNorm, 0, y)
     }
-}
-
-/// The sum over everything but the channels.
-fn sum_channels(x: &Tensor) -> Result<Tensor> {
-    x.transpose(0, 1)?.contiguous()?.flatten_from(1)?.sum(1)
 }
 
 /// A layer with its parameters from `vb`: `weight` and `bias`.

@@ -1,8 +1,10 @@
 //! Layer normalisation, and the RMS normalisation that is its form without the mean.
 
+pub use candle_nn::LayerNormConfig;
+
 use super::linear::sum_rows;
 use super::normalise::Rows;
-use super::{LayerNormConfig, Module, VarBuilder, arguments};
+use super::{Module, VarBuilder, arguments};
 use crate::scope::{Kind, report};
 use crate::vjp::{Gradients, vjp_of_fresh};
 use candle_core::{Result, Tensor};

@@ -31,7 +31,7 @@
 //! | `broadcast_*`, `where_cond`, `to_dtype`, `conv1d` | right | |
 //! | `sqrt`, `powf` | right; infinite at 0, as in PyTorch | |
 //! | `relu`, `abs` | 1 at 0, PyTorch 0: matters for dead units and zero padding | [`relu`] |
-//! | `clamp`, `maximum`, `minimum` | 1/2 where both agree; PyTorch 1 at a bound of `clamp` | [`relu6`], [`hard_sigmoid`] |
+//! | `clamp`, `maximum`, `minimum` | 1/2 where both agree; PyTorch 2.15 gives 0 at a bound of `clamp` | [`relu6`], [`hard_sigmoid`] |
 //! | `max`, `min` | each of equal maxima gets all of it | |
 //! | `gelu`, `gelu_erf` | to six digits | [`gelu_tanh`], [`gelu`] |
 //! | `max_pool2d` | **wrong**: scaled by the share of maxima | [`MaxPool2d`] |
@@ -47,19 +47,20 @@
 //! Rules (LRP and its kin) need the layer's form of an activation: the method is invisible to them. The check
 //! [`check_gradients`](crate::check_gradients) and the completeness residual of a path method show what was missed.
 
-mod activation;
+pub mod activation;
 mod adaptive;
 mod attention;
-mod batch_norm;
+pub mod batch_norm;
+pub mod conv;
 mod conv1d;
 mod conv2d;
 mod conv_transpose;
 mod convolution;
 mod elements;
-mod embedding;
-mod group_norm;
-mod layer_norm;
-mod linear;
+pub mod embedding;
+pub mod group_norm;
+pub mod layer_norm;
+pub mod linear;
 mod normalise;
 pub mod ops;
 mod planes;

@@ -20,3 +20,8 @@ pub(super) fn plane_affine(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result
         Tensor::from_vec(y, x.shape(), x.device())
     })
 }
+
+/// The sum over everything but the channels.
+pub(super) fn sum_channels(x: &Tensor) -> Result<Tensor> {
+    x.transpose(0, 1)?.contiguous()?.flatten_from(1)?.sum(1)
+}

@@ -131,18 +131,18 @@ impl BatchNorm {
 
     /// The affine map that the layer is in evaluation: y = x · scale + shift.
     fn affine(&self) -> Result<(Tensor, Tensor)> {
-        let (inverse, mean) = (self.inverse()?, self.inner.running_mean().detach());
+        let (deviation, mean) = (self.deviation()?, self.inner.running_mean().detach());
         let (scale, bias) = match self.inner.weight_and_bias() {
-            Some((weight, bias)) => ((weight.detach() * inverse)?, bias.detach()),
-            None => (inverse, mean.zeros_like()?),
+            Some((weight, bias)) => ((weight.detach() / deviation)?, bias.detach()),
+            None => (deviation.recip()?, mean.zeros_like()?),
         };
         let shift = (bias - (mean * &scale)?)?;
         Ok((scale, shift))
     }
 
-    /// 1 / √(running variance + eps).
-    fn inverse(&self) -> Result<Tensor> {
-        (self.inner.running_var().detach() + self.inner.eps())?.sqrt()?.recip()
+    /// √(running variance + eps).
+    fn deviation(&self) -> Result<Tensor> {
+        (self.inner.running_var().detach() + self.inner.eps())?.sqrt()
     }
 
     fn forward_eval(&self, x: &Tensor) -> Result<Tensor> {
@@ -152,7 +152,7 @@ impl BatchNorm {
         let none = scale.zeros_like()?;
         match self.inner.weight_and_bias() {
             Some((weight, bias)) if weight.track_op() || bias.track_op() => {
-                let (mean, inverse) = (self.inner.running_mean().detach(), self.inverse()?);
+                let (mean, inverse) = (self.inner.running_mean().detach(), self.deviation()?.recip()?);
                 let unit = plane_affine(&input, &inverse, &(mean.neg()? * &inverse)?)?;
                 vjp_of_fresh(&[x, weight, bias], y, move |_, g| {
                     let dx = plane_affine(g, &scale, &none)?;

@@ -4,6 +4,7 @@
 //! chunks, and has a naive twin in the tests. This is the only crate of the project that may hold `unsafe`:
 //! the one call into [`gemm`](https://docs.rs/gemm).
 
+mod adaptive;
 pub mod chain;
 mod conv2d;
 mod element;
@@ -17,6 +18,7 @@ mod rows;
 mod simd;
 mod window;
 
+pub use adaptive::{adaptive_maxima, adaptive_range};
 pub use conv2d::{Conv2d, conv2d, conv2d_input_gradient, conv2d_weight_gradient};
 pub use element::Element;
 pub use erf::{gelu, gelu_derivative};
@@ -24,6 +26,6 @@ pub use gemm::{Matrix, Onto, Threads, gemm, gemm_onto};
 pub use map::{map, zip_map};
 pub use planes::{channel_products, channel_sums, plane_affine, plane_combine};
 pub use pool2d::{Pool2d, avg_pool2d, avg_pool2d_gradient, max_pool2d, max_pool2d_gradient};
-pub use rows::{softmax, softmax_gradient, standardize, standardize_gradient};
+pub use rows::{rms_scale, rms_scale_gradient, softmax, softmax_gradient, standardize, standardize_gradient};
 pub use simd::vectorized;
 pub use window::Window;

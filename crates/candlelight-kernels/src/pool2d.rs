@@ -49,7 +49,8 @@ pub fn max_pool2d<T: Element>(pool: &Pool2d, x: &[T]) -> (Vec<T>, Vec<u32>) {
     best.into_iter().unzip()
 }
 
-fn first_maximum<T: Element>(values: impl Iterator<Item = (T, u32)>) -> (T, u32) {
+/// The first of the largest values, with its index; NaN is larger than any.
+pub(crate) fn first_maximum<T: Element>(values: impl Iterator<Item = (T, u32)>) -> (T, u32) {
     values
         .reduce(|best, next| {
             let wins = next.0 > best.0 || next.0.is_nan();

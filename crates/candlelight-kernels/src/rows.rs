@@ -129,12 +129,42 @@ fn fold<T: Element, const N: usize>(
     lanes.into_iter().fold(rest, join)
 }
 
+/// Every row of `x` divided by its root mean square: RMS normalisation without its weight
+/// ([Zhang & Sennrich 2019](https://arxiv.org/abs/1910.07467)).
+///
+/// # Panics
+/// If `x` does not hold whole rows.
+pub fn rms_scale<T: Element>(x: &[T], width: usize, eps: f64) -> Vec<T> {
+    by_rows([x], width, |[x], out| {
+        let inverse = inverse_size(x, T::ZERO, eps);
+        out.iter_mut().zip(x).for_each(|(o, &v)| *o = v * inverse);
+    })
+}
+
+/// The gradient of [`rms_scale`] with respect to its input.
+///
+/// # Panics
+/// If the slices differ in length or do not hold whole rows.
+pub fn rms_scale_gradient<T: Element>(x: &[T], gradient: &[T], width: usize, eps: f64) -> Vec<T> {
+    by_rows([x, gradient], width, |[x, g], out| {
+        let inverse = inverse_size(x, T::ZERO, eps);
+        let dot = sum([x, g], |[v, g]| v * g);
+        let along = dot * inverse * inverse / T::from_f64(width as f64);
+        out.iter_mut().zip(x.iter().zip(g)).for_each(|(o, (&v, &g))| *o = inverse * (g - v * along));
+    })
+}
+
 #[inline(always)]
 fn moments<T: Element>(row: &[T], eps: f64) -> (T, T) {
-    let n = T::from_f64(row.len() as f64);
-    let mean = sum([row], |[v]| v) / n;
-    let variance = sum([row], |[v]| (v - mean) * (v - mean)) / n;
-    (mean, T::ONE / (variance + T::from_f64(eps)).sqrt())
+    let mean = sum([row], |[v]| v) / T::from_f64(row.len() as f64);
+    (mean, inverse_size(row, mean, eps))
+}
+
+/// 1 / √(mean((x − centre)²) + eps).
+#[inline(always)]
+fn inverse_size<T: Element>(row: &[T], centre: T, eps: f64) -> T {
+    let squares = sum([row], |[v]| (v - centre) * (v - centre));
+    T::ONE / (squares / T::from_f64(row.len() as f64) + T::from_f64(eps)).sqrt()
 }
 
 fn by_rows<T: Element, const N: usize>(
@@ -196,6 +226,19 @@ mod tests {
             assert_close(&softmax_gradient(&y, &g, width), &differences(&x, &g, |x| softmax(x, width)));
             let numeric = differences(&x, &g, |x| standardize(x, width, 0.5));
             assert_close(&standardize_gradient(&x, &g, width, 0.5), &numeric);
+            let numeric = differences(&x, &g, |x| rms_scale(x, width, 0.5));
+            assert_close(&rms_scale_gradient(&x, &g, width, 0.5), &numeric);
+        }
+
+        #[test]
+        fn scaled_rows_equal_their_definition(rows in 0usize..40, width in 1usize..9) {
+            let x = wave(rows * width, 0.7);
+            let scaled = rms_scale(&x, width, 0.01);
+            for (i, &found) in scaled.iter().enumerate() {
+                let row = &x[i / width * width..][..width];
+                let square = row.iter().map(|v| v.powi(2)).sum::<f64>() / width as f64;
+                prop_assert!((found - x[i] / (square + 0.01).sqrt()).abs() < 1e-14);
+            }
         }
 
         #[test]

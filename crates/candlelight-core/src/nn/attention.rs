@@ -1,6 +1,6 @@
 //! Scaled dot-product attention with its probabilities shown.
 
-use super::softmax::softmax;
+use super::softmax::last_softmax;
 use crate::scope::{Kind, report};
 use candle_core::{D, Result, Tensor};
 
@@ -16,6 +16,6 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64, name: &str) -> 
     let (q, k, v) = (q.contiguous()?, k.contiguous()?, v.contiguous()?);
     let scores = (q * scale)?.matmul(&k.transpose(D::Minus2, D::Minus1)?)?;
     let macs = (scores.elem_count() * k.dim(D::Minus1)?) as u64;
-    let weights = report(name, Kind::AttentionWeights, 2 * macs, softmax(&scores)?)?;
+    let weights = report(name, Kind::AttentionWeights, 2 * macs, last_softmax(&scores)?)?;
     weights.matmul(&v)
 }

@@ -1,7 +1,10 @@
 //! Batch normalisation.
 
+pub use candle_nn::BatchNormConfig;
+
 use super::elements::{Number, has_kernels, lend, with_element};
-use super::{BatchNormConfig, ModuleT, VarBuilder};
+use super::planes::{plane_affine, sum_channels};
+use super::{ModuleT, VarBuilder};
 use crate::scope::{Kind, report};
 use crate::vjp::{Gradients, vjp_of_fresh};
 use candle_core::{Result, Tensor, Var};
@@ -16,7 +19,15 @@ use candlelight_kernels::{self as kernels, Element};
 #[derive(Clone, Debug)]
 pub struct BatchNorm {
     inner: candle_nn::BatchNorm,
+    /// As in the configuration: without it, training leaves the mean where it is.
+    remove_mean: bool,
     name: String,
+}
+
+impl From<candle_nn::BatchNorm> for BatchNorm {
+    fn from(inner: candle_nn::BatchNorm) -> Self {
+        Self { inner, remove_mean: true, name: String::new() }
+    }
 }
 
 impl BatchNorm {
@@ -28,10 +39,107 @@ impl BatchNorm {
         self.inner.weight_and_bias().is_some_and(|(weight, bias)| weight.track_op() || bias.track_op())
     }
 
-    /// The affine map that the frozen layer is: y = x · scale + shift.
+    /// A layer with these statistics and parameters, all `[num_features]`, and a momentum of 0.1.
+    ///
+    /// # Errors
+    /// If a shape differs, or if `eps` is negative.
+    pub fn new(
+        num_features: usize,
+        running_mean: Tensor,
+        running_var: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        eps: f64,
+    ) -> Result<Self> {
+        Ok(candle_nn::BatchNorm::new(num_features, running_mean, running_var, weight, bias, eps)?.into())
+    }
+
+    /// A layer without weight and bias.
+    ///
+    /// # Errors
+    /// As of [`new`](Self::new).
+    pub fn new_no_bias(
+        num_features: usize,
+        running_mean: Tensor,
+        running_var: Tensor,
+        eps: f64,
+    ) -> Result<Self> {
+        Ok(candle_nn::BatchNorm::new_no_bias(num_features, running_mean, running_var, eps)?.into())
+    }
+
+    /// [`new`](Self::new) with the share that a batch has in the moved statistics.
+    ///
+    /// # Errors
+    /// As of [`new`](Self::new), or if `momentum` is not from 0 to 1.
+    pub fn new_with_momentum(
+        num_features: usize,
+        running_mean: Tensor,
+        running_var: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        eps: f64,
+        momentum: f64,
+    ) -> Result<Self> {
+        let new = candle_nn::BatchNorm::new_with_momentum;
+        Ok(new(num_features, running_mean, running_var, weight, bias, eps, momentum)?.into())
+    }
+
+    /// [`new_no_bias`](Self::new_no_bias) with a momentum.
+    ///
+    /// # Errors
+    /// As of [`new_with_momentum`](Self::new_with_momentum).
+    pub fn new_no_bias_with_momentum(
+        num_features: usize,
+        running_mean: Tensor,
+        running_var: Tensor,
+        eps: f64,
+        momentum: f64,
+    ) -> Result<Self> {
+        let new = candle_nn::BatchNorm::new_no_bias_with_momentum;
+        Ok(new(num_features, running_mean, running_var, eps, momentum)?.into())
+    }
+
+    /// The same layer, shown to the scope under a name.
+    pub fn at(self, name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..self }
+    }
+
+    /// The running mean, `[channels]`.
+    pub fn running_mean(&self) -> &Tensor {
+        self.inner.running_mean()
+    }
+
+    /// The running variance, `[channels]`.
+    pub fn running_var(&self) -> &Tensor {
+        self.inner.running_var()
+    }
+
+    /// What is added to the variance.
+    pub fn eps(&self) -> f64 {
+        self.inner.eps()
+    }
+
+    /// Weight and bias, both `[channels]`.
+    pub fn weight_and_bias(&self) -> Option<(&Tensor, &Tensor)> {
+        self.inner.weight_and_bias()
+    }
+
+    /// The share that a batch has in the moved statistics.
+    pub fn momentum(&self) -> f64 {
+        self.inner.momentum()
+    }
+
+    /// The training pass: the batch's own statistics, and the running ones move towards them.
+    ///
+    /// # Errors
+    /// If the channels differ.
+    pub fn forward_train(&self, x: &Tensor) -> Result<Tensor> {
+        self.forward_t(x, true)
+    }
+
+    /// The affine map that the layer is in evaluation: y = x · scale + shift.
     pub(super) fn affine(&self) -> Result<(Tensor, Tensor)> {
-        let deviation = (self.inner.running_var().detach() + self.inner.eps())?.sqrt()?;
-        let mean = self.inner.running_mean().detach();
+        let (deviation, mean) = (self.deviation()?, self.inner.running_mean().detach());
         let (scale, bias) = match self.inner.weight_and_bias() {
             Some((weight, bias)) => ((weight.detach() / deviation)?, bias.detach()),
             None => (deviation.recip()?, mean.zeros_like()?),
@@ -40,10 +148,27 @@ impl BatchNorm {
         Ok((scale, shift))
     }
 
-    fn forward_frozen(&self, x: &Tensor) -> Result<Tensor> {
+    /// √(running variance + eps).
+    fn deviation(&self) -> Result<Tensor> {
+        (self.inner.running_var().detach() + self.inner.eps())?.sqrt()
+    }
+
+    fn forward_eval(&self, x: &Tensor) -> Result<Tensor> {
         let (scale, shift) = self.affine()?;
-        let y = plane_affine(&x.detach(), &scale, &shift)?;
-        vjp_of_fresh(&[x], y, move |_, g| Ok(vec![Some(plane_affine(g, &scale, &scale.zeros_like()?)?)]))
+        let input = x.detach();
+        let y = plane_affine(&input, &scale, &shift)?;
+        let none = scale.zeros_like()?;
+        match self.inner.weight_and_bias() {
+            Some((weight, bias)) if weight.track_op() || bias.track_op() => {
+                let (mean, inverse) = (self.inner.running_mean().detach(), self.deviation()?.recip()?);
+                let unit = plane_affine(&input, &inverse, &(mean.neg()? * &inverse)?)?;
+                vjp_of_fresh(&[x, weight, bias], y, move |_, g| {
+                    let dx = plane_affine(g, &scale, &none)?;
+                    Ok(vec![Some(dx), Some(sum_channels(&(g * &unit)?)?), Some(sum_channels(g)?)])
+                })
+            }
+            _ => vjp_of_fresh(&[x], y, move |_, g| Ok(vec![Some(plane_affine(g, &scale, &none)?)])),
+        }
     }
 
     /// Normalises with the batch's own statistics and moves the running ones towards them.
@@ -127,30 +252,13 @@ impl<T: Number> Batch<T> {
 
 impl ModuleT for BatchNorm {
     fn forward_t(&self, x: &Tensor, train: bool) -> Result<Tensor> {
-        let y = match (train, self.is_trained()) {
-            (true, _) if has_kernels(x) => self.forward_batch(x)?,
-            (true, _) => self.inner.forward_train(x)?,
-            (false, true) => self.inner.forward_t(x, false)?,
-            (false, false) => self.forward_frozen(x)?,
+        let y = match train {
+            true if has_kernels(x) && self.remove_mean => self.forward_batch(x)?,
+            true => self.inner.forward_train(x)?,
+            false => self.forward_eval(x)?,
         };
         report(&self.name, Kind::BatchNorm, 0, y)
     }
-}
-
-fn plane_affine(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
-    let (channels, area) = (x.dim(1)?, x.dims()[2..].iter().product());
-    if channels != scale.elem_count() {
-        candle_core::bail!("a batch norm of {} channels got an input of {channels}", scale.elem_count())
-    }
-    if !has_kernels(x) {
-        let shape: Vec<usize> = (0..x.rank()).map(|axis| if axis == 1 { channels } else { 1 }).collect();
-        return x.broadcast_mul(&scale.reshape(&shape[..])?)?.broadcast_add(&shift.reshape(&shape[..])?);
-    }
-    with_element!(x, T => {
-        let (scale, shift) = (scale.to_vec1::<T>()?, shift.to_vec1::<T>()?);
-        let y = lend(x, |x: &[T]| kernels::plane_affine(x, area, &scale, &shift))?;
-        Tensor::from_vec(y, x.shape(), x.device())
-    })
 }
 
 /// A layer with its parameters from `vb`: `running_mean`, `running_var`, `weight` and `bias`.
@@ -158,8 +266,9 @@ fn plane_affine(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// If a parameter is missing or has another shape.
 pub fn batch_norm<C: Into<BatchNormConfig>>(channels: usize, config: C, vb: VarBuilder) -> Result<BatchNorm> {
-    let name = vb.prefix();
-    Ok(BatchNorm { inner: candle_nn::batch_norm(channels, config, vb)?, name })
+    let (name, config) = (vb.prefix(), config.into());
+    let inner = candle_nn::batch_norm(channels, config, vb)?;
+    Ok(BatchNorm { inner, remove_mean: config.remove_mean, name })
 }
 
 #[cfg(test)]

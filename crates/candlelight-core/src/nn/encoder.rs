@@ -1,6 +1,7 @@
 //! The layers of a transformer block, as a chain takes them.
 
 use super::elements::{Number, has_kernels};
+use super::normalise::Rows;
 use super::{Act, Activation, LayerNorm, Linear};
 use crate::scope::Kind;
 use candle_core::{DType, Result, Tensor};
@@ -61,7 +62,8 @@ impl EncoderLayers<'_> {
         let linears = linears.iter().map(|linear| (&linear.weight, &linear.bias));
         let norms = [self.norm1, self.norm2];
         let frozen = linears.chain(norms.iter().map(|norm| (&norm.weight, &norm.bias))).all(is_frozen);
-        let alike = self.norm1.eps == self.norm2.eps && self.act.activation() == Activation::Gelu;
+        let alike = norms.iter().all(|norm| norm.rows == Rows::Standardized && norm.eps == self.norm1.eps)
+            && self.act.activation() == Activation::Gelu;
         let whole = self.heads > 0 && query.weight.dims().first()?.is_multiple_of(self.heads);
         (frozen && alike && whole && has_kernels(&query.weight)).then(|| query.weight.dtype())
     }

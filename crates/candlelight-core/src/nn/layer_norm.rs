@@ -1,15 +1,16 @@
-//! Layer normalisation.
+//! Layer normalisation, and the RMS normalisation that is its form without the mean.
 
-use super::elements::{has_kernels, lend, with_element};
+pub use candle_nn::LayerNormConfig;
+
 use super::linear::sum_rows;
-use super::{LayerNormConfig, Module, VarBuilder, arguments};
+use super::normalise::Rows;
+use super::{Module, VarBuilder, arguments};
 use crate::scope::{Kind, report};
 use crate::vjp::{Gradients, vjp_of_fresh};
-use candle_core::{D, Result, Tensor};
-use candlelight_kernels as kernels;
+use candle_core::{Result, Tensor};
 
 /// y = (x − mean) / √(variance + eps) · weight + bias over the last axis
-/// ([Ba et al. 2016](https://arxiv.org/abs/1607.06450)).
+/// ([Ba et al. 2016](https://arxiv.org/abs/1607.06450)); as [`rms_norm`](Self::rms_norm) without mean and bias.
 ///
 /// # Shapes
 /// Input and output `[…, features]`.
@@ -17,6 +18,7 @@ use candlelight_kernels as kernels;
 pub struct LayerNorm {
     pub(super) weight: Tensor,
     pub(super) bias: Option<Tensor>,
+    pub(super) rows: Rows,
     pub(super) eps: f64,
     pub(super) name: String,
 }
@@ -24,12 +26,17 @@ pub struct LayerNorm {
 impl LayerNorm {
     /// A layer with these parameters, both `[features]`.
     pub fn new(weight: Tensor, bias: Tensor, eps: f64) -> Self {
-        Self { weight, bias: Some(bias), eps, name: String::new() }
+        Self { weight, bias: Some(bias), rows: Rows::Standardized, eps, name: String::new() }
     }
 
     /// A layer without bias.
     pub fn new_no_bias(weight: Tensor, eps: f64) -> Self {
-        Self { weight, bias: None, eps, name: String::new() }
+        Self { weight, bias: None, rows: Rows::Standardized, eps, name: String::new() }
+    }
+
+    /// y = x / √(mean(x²) + eps) · weight ([Zhang & Sennrich 2019](https://arxiv.org/abs/1910.07467)).
+    pub fn rms_norm(weight: Tensor, eps: f64) -> Self {
+        Self { weight, bias: None, rows: Rows::Scaled, eps, name: String::new() }
     }
 
     /// The same layer, shown to the scope under a name.
@@ -37,15 +44,35 @@ impl LayerNorm {
         Self { name: name.into(), ..self }
     }
 
+    /// The weight, `[features]`.
+    pub fn weight(&self) -> &Tensor {
+        &self.weight
+    }
+
+    /// The bias, `[features]`.
+    pub fn bias(&self) -> Option<&Tensor> {
+        self.bias.as_ref()
+    }
+
+    /// What is added to the variance.
+    pub fn eps(&self) -> f64 {
+        self.eps
+    }
+
+    /// Whether the mean is taken away: not in an RMS norm.
+    pub fn remove_mean(&self) -> bool {
+        self.rows == Rows::Standardized
+    }
+
     fn pull_back(&self) -> impl Fn(&Tensor, &Tensor, &Tensor) -> Result<Gradients> + Send + Sync + 'static {
-        let (weight, eps) = (self.weight.detach(), self.eps);
+        let (weight, rows, eps) = (self.weight.detach(), self.rows, self.eps);
         let trained = self.weight.track_op() || self.bias.as_ref().is_some_and(Tensor::track_op);
-        move |x, standard, g| {
-            let dx = standardize_gradient(x, &g.broadcast_mul(&weight)?, eps)?;
+        move |x, unit, g| {
+            let dx = rows.gradient(x, &g.broadcast_mul(&weight)?, eps)?;
             if !trained {
                 return Ok(vec![Some(dx)]);
             }
-            Ok(vec![Some(dx), Some(sum_rows(&(g * standard)?)?), Some(sum_rows(g)?)])
+            Ok(vec![Some(dx), Some(sum_rows(&(g * unit)?)?), Some(sum_rows(g)?)])
         }
     }
 }
@@ -53,57 +80,87 @@ impl LayerNorm {
 impl Module for LayerNorm {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let input = x.detach();
-        let standard = standardize(&input, self.eps)?;
-        let y = standard.broadcast_mul(&self.weight.detach())?;
+        let unit = self.rows.of(&input, self.eps)?;
+        let y = unit.broadcast_mul(&self.weight.detach())?;
         let y = match &self.bias {
             Some(bias) => y.broadcast_add(&bias.detach())?,
             None => y,
         };
         let pull_back = self.pull_back();
-        let pullback = move |_: &Tensor, g: &Tensor| pull_back(&input, &standard, g);
+        let pullback = move |_: &Tensor, g: &Tensor| pull_back(&input, &unit, g);
         let y = vjp_of_fresh(&arguments(x, &self.weight, &self.bias), y, pullback)?;
         report(&self.name, Kind::LayerNorm, 0, y)
     }
 }
 
-fn standardize(x: &Tensor, eps: f64) -> Result<Tensor> {
-    let width = x.dim(D::Minus1)?;
-    if !has_kernels(x) {
-        let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
-        return centred.broadcast_div(&(centred.sqr()?.mean_keepdim(D::Minus1)? + eps)?.sqrt()?);
+/// A [`LayerNorm`] without mean and bias.
+#[derive(Clone, Debug)]
+pub struct RmsNorm(LayerNorm);
+
+impl RmsNorm {
+    /// A layer with this weight, `[features]`.
+    pub fn new(weight: Tensor, eps: f64) -> Self {
+        Self(LayerNorm::rms_norm(weight, eps))
     }
-    with_element!(x, T => {
-        let y = lend(x, |x: &[T]| kernels::standardize(x, width, eps))?;
-        Tensor::from_vec(y, x.shape(), x.device())
-    })
+
+    /// The same layer, shown to the scope under a name.
+    pub fn at(self, name: impl Into<String>) -> Self {
+        Self(self.0.at(name))
+    }
+
+    /// The layer norm that it is.
+    pub fn into_inner(self) -> LayerNorm {
+        self.0
+    }
+
+    /// The weight, `[features]`.
+    pub fn weight(&self) -> &Tensor {
+        self.0.weight()
+    }
+
+    /// What is added to the mean square.
+    pub fn eps(&self) -> f64 {
+        self.0.eps()
+    }
+
+    /// The same as [`forward`](Module::forward); candle_nn's name for the variant that has a gradient.
+    ///
+    /// # Errors
+    /// If the features differ from the weight's.
+    pub fn forward_diff(&self, x: &Tensor) -> Result<Tensor> {
+        self.0.forward(x)
+    }
 }
 
-fn standardize_gradient(x: &Tensor, g: &Tensor, eps: f64) -> Result<Tensor> {
-    let width = x.dim(D::Minus1)?;
-    if !has_kernels(x) {
-        let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
-        let deviation = (centred.sqr()?.mean_keepdim(D::Minus1)? + eps)?.sqrt()?;
-        let standard = centred.broadcast_div(&deviation)?;
-        let along = standard.broadcast_mul(&(g * &standard)?.mean_keepdim(D::Minus1)?)?;
-        return (g.broadcast_sub(&g.mean_keepdim(D::Minus1)?)? - along)?.broadcast_div(&deviation);
+impl Module for RmsNorm {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.0.forward(x)
     }
-    with_element!(x, T => {
-        let run = |x: &[T], g: &[T]| kernels::standardize_gradient(x, g, width, eps);
-        Tensor::from_vec(lend(x, |x| lend(g, |g| run(x, g)))??, x.shape(), x.device())
-    })
 }
 
-/// A layer with its parameters from `vb`: `weight` and `bias`.
+/// A layer with its parameters from `vb`: `weight` and, where the configuration is affine, `bias`.
 ///
 /// # Errors
-/// If a parameter is missing or has another shape, or if the configuration keeps the mean (an RMS norm).
+/// If a parameter is missing or has another shape.
 pub fn layer_norm<C: Into<LayerNormConfig>>(size: usize, config: C, vb: VarBuilder) -> Result<LayerNorm> {
-    let config = config.into();
-    if !config.remove_mean {
-        candle_core::bail!("`{}` is an RMS norm, which `layer_norm` does not build", vb.prefix())
-    }
     let name = vb.prefix();
     let norm = candle_nn::layer_norm(size, config, vb)?;
-    let (weight, bias) = (norm.weight().clone(), norm.bias().cloned());
-    Ok(LayerNorm { weight, bias, eps: norm.eps(), name })
+    let rows = if norm.remove_mean() { Rows::Standardized } else { Rows::Scaled };
+    Ok(LayerNorm { weight: norm.weight().clone(), bias: norm.bias().cloned(), rows, eps: norm.eps(), name })
+}
+
+/// A layer without bias, its `weight` from `vb`.
+///
+/// # Errors
+/// If the parameter is missing or has another shape.
+pub fn layer_norm_no_bias(size: usize, eps: f64, vb: VarBuilder) -> Result<LayerNorm> {
+    layer_norm(size, LayerNormConfig { eps, affine: false, ..Default::default() }, vb)
+}
+
+/// An RMS norm, its `weight` from `vb`.
+///
+/// # Errors
+/// If the parameter is missing or has another shape.
+pub fn rms_norm(size: usize, eps: f64, vb: VarBuilder) -> Result<RmsNorm> {
+    Ok(RmsNorm(layer_norm(size, LayerNormConfig { eps, remove_mean: false, affine: false }, vb)?))
 }

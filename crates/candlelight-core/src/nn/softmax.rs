@@ -1,21 +1,36 @@
-//! Softmax over the last axis.
+//! Softmax over one axis.
 
 use super::elements::{has_kernels, lend, with_element};
 use crate::scope::{Kind, report};
 use crate::vjp::vjp_of_fresh;
+use candle_core::shape::Dim;
 use candle_core::{D, Result, Tensor};
 use candlelight_kernels as kernels;
+
+/// Softmax over the axis `dim`.
+///
+/// # Errors
+/// If there is no such axis.
+pub fn softmax<A: Dim>(x: &Tensor, dim: A) -> Result<Tensor> {
+    let axis = dim.to_index(x.shape(), "softmax")?;
+    let last = x.rank() - 1;
+    if axis == last {
+        return softmax_last_dim(x);
+    }
+    let y = last_softmax(&x.transpose(axis, last)?.contiguous()?)?;
+    report("", Kind::Softmax, 0, y.transpose(axis, last)?.contiguous()?)
+}
 
 /// Softmax over the last axis, with its gradient (candle_nn's fused one has none).
 ///
 /// # Errors
 /// If candle fails.
 pub fn softmax_last_dim(x: &Tensor) -> Result<Tensor> {
-    report("", Kind::Softmax, 0, softmax(x)?)
+    report("", Kind::Softmax, 0, last_softmax(x)?)
 }
 
-/// The softmax, without a report.
-pub(super) fn softmax(x: &Tensor) -> Result<Tensor> {
+/// [`softmax_last_dim`] without a report.
+pub(super) fn last_softmax(x: &Tensor) -> Result<Tensor> {
     let width = x.dim(D::Minus1)?;
     let input = x.detach();
     let y = match has_kernels(&input) {
@@ -44,6 +59,16 @@ fn gradient(y: &Tensor, g: &Tensor, width: usize) -> Result<Tensor> {
 mod tests {
     use super::*;
     use candle_core::{Device, Var};
+
+    #[test]
+    fn any_axis_is_normalised() -> Result<()> {
+        let x = Tensor::arange(0.0f64, 24.0, &Device::Cpu)?.reshape((2, 3, 4))?.sin()?;
+        for axis in 0..3 {
+            let apart = (softmax(&x, axis)? - candle_nn::ops::softmax(&x, axis)?)?.abs()?.max_all()?;
+            assert!(apart.to_scalar::<f64>()? < 1e-15);
+        }
+        Ok(())
+    }
 
     #[test]
     fn large_scores_neither_overflow_nor_lose_their_gradient() -> Result<()> {

@@ -1,0 +1,100 @@
+//! One-dimensional convolution: the two-dimensional one on maps of height 1.
+
+use super::convolution::Convolution;
+use super::{Conv1dConfig, Module, VarBuilder};
+use crate::scope::{Kind, report};
+use candle_core::{Result, Tensor};
+use candlelight_kernels::Window;
+
+/// A one-dimensional convolution; the same configuration as candle_nn's, groups and dilation included.
+///
+/// # Shapes
+/// Input `[N, in, L]`, output `[N, out, L']`.
+#[derive(Clone, Debug)]
+pub struct Conv1d {
+    weight: Tensor,
+    bias: Option<Tensor>,
+    config: Conv1dConfig,
+    name: String,
+}
+
+impl Conv1d {
+    /// A convolution with these parameters: `weight` `[out, in / groups, k]`, `bias` `[out]`.
+    pub fn new(weight: Tensor, bias: Option<Tensor>, config: Conv1dConfig) -> Self {
+        Self { weight, bias, config, name: String::new() }
+    }
+
+    /// The same convolution, shown to the scope under a name.
+    pub fn at(self, name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..self }
+    }
+
+    /// The weight, `[out, in / groups, k]`.
+    pub fn weight(&self) -> &Tensor {
+        &self.weight
+    }
+
+    /// The bias, `[out]`.
+    pub fn bias(&self) -> Option<&Tensor> {
+        self.bias.as_ref()
+    }
+
+    /// Stride, padding, dilation and groups.
+    pub fn config(&self) -> &Conv1dConfig {
+        &self.config
+    }
+}
+
+impl Module for Conv1d {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        x.dims3()?;
+        let Conv1dConfig { padding, stride, dilation, groups, .. } = self.config;
+        let window = along_a_line(self.weight.dim(2)?, stride, padding, dilation);
+        let (x, weight) = (x.unsqueeze(2)?, self.weight.unsqueeze(2)?);
+        let conv = Convolution::fit(x.dims4()?, &weight, window, groups, &self.name)?;
+        let y = conv.forward(&x, &weight, &self.bias)?.squeeze(2)?;
+        report(&self.name, Kind::Conv, conv.macs(), y)
+    }
+}
+
+/// A window of height 1.
+pub(super) fn along_a_line(kernel: usize, stride: usize, padding: usize, dilation: usize) -> Window {
+    Window {
+        kernel: (1, kernel),
+        stride: (stride, stride),
+        padding: (0, padding),
+        dilation: (dilation, dilation),
+    }
+}
+
+/// A convolution with bias, its parameters from `vb`: `weight` and `bias`.
+///
+/// # Errors
+/// If a parameter is missing or has another shape.
+pub fn conv1d(
+    in_channels: usize,
+    out_channels: usize,
+    kernel_size: usize,
+    config: Conv1dConfig,
+    vb: VarBuilder,
+) -> Result<Conv1d> {
+    let name = vb.prefix();
+    let conv = candle_nn::conv1d(in_channels, out_channels, kernel_size, config, vb)?;
+    Ok(Conv1d::new(conv.weight().clone(), conv.bias().cloned(), config).at(name))
+}
+
+/// A convolution without bias, its `weight` from `vb`.
+///
+/// # Errors
+/// If the parameter is missing or has another shape.
+pub fn conv1d_no_bias(
+    in_channels: usize,
+    out_channels: usize,
+    kernel_size: usize,
+    config: Conv1dConfig,
+    vb: VarBuilder,
+) -> Result<Conv1d> {
+    let name = vb.prefix();
+    let conv = candle_nn::conv1d_no_bias(in_channels, out_channels, kernel_size, config, vb)?;
+    Ok(Conv1d::new(conv.weight().clone(), None, config).at(name))
+}

@@ -1,0 +1,122 @@
+//! Rows brought to unit size: what layer norm, RMS norm and group norm have in common.
+
+use super::elements::{has_kernels, lend, with_element};
+use candle_core::{D, DType, Result, Tensor};
+use candlelight_kernels as kernels;
+
+/// How a row is normalised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rows {
+    /// Less its mean, divided by its standard deviation.
+    Standardized,
+    /// Divided by its root mean square.
+    Scaled,
+}
+
+impl Rows {
+    /// The rows (last axis) of `x`, normalised. Half precision is computed in single, as candle_nn and PyTorch do.
+    pub fn of(self, x: &Tensor, eps: f64) -> Result<Tensor> {
+        self.normalised(&widened(x)?, eps)?.to_dtype(x.dtype())
+    }
+
+    /// The gradient of [`of`](Self::of) with respect to `x`.
+    pub fn gradient(self, x: &Tensor, g: &Tensor, eps: f64) -> Result<Tensor> {
+        self.pulled_back(&widened(x)?, &widened(g)?, eps)?.to_dtype(x.dtype())
+    }
+
+    fn normalised(self, x: &Tensor, eps: f64) -> Result<Tensor> {
+        let width = x.dim(D::Minus1)?;
+        if !has_kernels(x) {
+            let centred = self.centred(x)?;
+            return centred.broadcast_div(&deviation(&centred, eps)?);
+        }
+        with_element!(x, T => {
+            let y = lend(x, |x: &[T]| match self {
+                Self::Standardized => kernels::standardize(x, width, eps),
+                Self::Scaled => kernels::rms_scale(x, width, eps),
+            })?;
+            Tensor::from_vec(y, x.shape(), x.device())
+        })
+    }
+
+    fn pulled_back(self, x: &Tensor, g: &Tensor, eps: f64) -> Result<Tensor> {
+        let width = x.dim(D::Minus1)?;
+        if !has_kernels(x) {
+            return self.gradient_by_candle(x, g, eps);
+        }
+        with_element!(x, T => {
+            let run = |x: &[T], g: &[T]| match self {
+                Self::Standardized => kernels::standardize_gradient(x, g, width, eps),
+                Self::Scaled => kernels::rms_scale_gradient(x, g, width, eps),
+            };
+            Tensor::from_vec(lend(x, |x| lend(g, |g| run(x, g)))??, x.shape(), x.device())
+        })
+    }
+
+    fn gradient_by_candle(self, x: &Tensor, g: &Tensor, eps: f64) -> Result<Tensor> {
+        let centred = self.centred(x)?;
+        let deviation = deviation(&centred, eps)?;
+        let unit = centred.broadcast_div(&deviation)?;
+        let along = unit.broadcast_mul(&(g * &unit)?.mean_keepdim(D::Minus1)?)?;
+        (self.centred(g)? - along)?.broadcast_div(&deviation)
+    }
+
+    /// `x` less its mean, where this normalisation takes that away; the gradient loses its mean likewise.
+    fn centred(self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Standardized => x.broadcast_sub(&x.mean_keepdim(D::Minus1)?),
+            Self::Scaled => Ok(x.clone()),
+        }
+    }
+}
+
+fn deviation(centred: &Tensor, eps: f64) -> Result<Tensor> {
+    (centred.sqr()?.mean_keepdim(D::Minus1)? + eps)?.sqrt()
+}
+
+/// Half precision as single, everything else as it is.
+fn widened(x: &Tensor) -> Result<Tensor> {
+    match x.dtype() {
+        DType::F16 | DType::BF16 => x.to_dtype(DType::F32),
+        _ => Ok(x.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    /// Rounding of sums of a few products in double precision.
+    const TOLERANCE: f64 = 1e-12;
+
+    #[test]
+    fn candles_operations_give_what_the_kernels_give() -> Result<()> {
+        let wave = |step: f64| (0..35).map(|i| (f64::from(i) * step).sin()).collect::<Vec<_>>();
+        let x = Tensor::from_vec(wave(0.7), (5, 7), &Device::Cpu)?;
+        let g = Tensor::from_vec(wave(0.3), (5, 7), &Device::Cpu)?;
+        for rows in [Rows::Standardized, Rows::Scaled] {
+            let by_candle = rows.gradient_by_candle(&x, &g, 1e-3)?;
+            let apart = (rows.pulled_back(&x, &g, 1e-3)? - by_candle)?.abs()?.max_all()?;
+            assert!(apart.to_scalar::<f64>()? < TOLERANCE, "{rows:?}");
+            let centred = rows.centred(&x)?;
+            let by_candle = centred.broadcast_div(&deviation(&centred, 1e-3)?)?;
+            let apart = (rows.normalised(&x, 1e-3)? - by_candle)?.abs()?.max_all()?;
+            assert!(apart.to_scalar::<f64>()? < TOLERANCE, "{rows:?}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn half_precision_is_computed_in_single() -> Result<()> {
+        let x = Tensor::new(&[[3e4f32, -3e4, 1e4, 2e4]], &Device::Cpu)?.to_dtype(DType::F16)?;
+        for rows in [Rows::Standardized, Rows::Scaled] {
+            let y = rows.of(&x, 1e-5)?;
+            assert_eq!(y.dtype(), DType::F16);
+            let expected = rows.of(&x.to_dtype(DType::F32)?, 1e-5)?;
+            let apart = (y.to_dtype(DType::F32)? - expected)?.abs()?.max_all()?.to_scalar::<f32>()?;
+            assert!(apart < 1e-3, "squares of 3e4 overflow in half precision: {apart}");
+        }
+        Ok(())
+    }
+}

@@ -40,11 +40,23 @@ pub const NOT_YET: &[(&str, &str)] = &[
 ];
 
 /// Cases of methods that are built and cannot be met: id, dtype, reason.
-pub const EXCEPTIONS: &[(&str, &str, &str)] = &[(
-    "resnet20_cifar/expected_gradients",
-    "f32",
-    // Measured: at draw 0 of row 0 element 2636 of `layer2.1.add` is 3.0e-7 in single and -3.4e-7 in double precision,
-    // the only unit of that point that flips; the map of that draw is off by 2e-2, each of the other 47 by less than
-    // 1e-6. The peer's run in single precision decides the unit as double precision does, so its tolerance is 2e-5.
-    "one of 48 path points has a ReLU within rounding of its kink",
-)];
+pub const EXCEPTIONS: &[(&str, &str, &str)] = &[
+    (
+        "resnet20_cifar/expected_gradients",
+        "f32",
+        // Measured: at draw 0 of row 0 element 2636 of `layer2.1.add` is 3.0e-7 in single and -3.4e-7 in double
+        // precision, the only unit of that point that flips; the map of that draw is off by 2e-2, each of the other 47
+        // by less than 1e-6. The peer's run in single precision decides the unit as double precision does, so its
+        // tolerance is 2e-5.
+        "one of 48 path points has a ReLU within rounding of its kink",
+    ),
+    (
+        "timm_test_resnet/ig_gl20_base",
+        "f32",
+        // Measured: at node 10 of row 0 element 837 of `layer3.0.add` is 5.9e-7 in double precision, and 4.8e-7 in
+        // single precision layer by layer; as a chain, whose convolutions have their batch norms folded in, it falls
+        // below 0. The gradient of that point is off by 8e-3, each of the other 19 by less than 1e-4; layer by layer all
+        // are within 2e-7.
+        "one of 20 path points has a ReLU within rounding of its kink",
+    ),
+];

@@ -17,6 +17,11 @@ impl Maps {
         self.images * self.image()
     }
 
+    /// Elements of so many images; at least one, so that slices can be cut by it.
+    pub(super) fn elements_of(&self, images: usize) -> usize {
+        (images * self.image()).max(1)
+    }
+
     /// Elements of one image.
     fn image(&self) -> usize {
         self.height * self.width * self.channels

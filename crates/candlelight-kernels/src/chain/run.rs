@@ -17,6 +17,8 @@ const IMAGES_TOGETHER: usize = 5;
 pub struct Passed<T> {
     /// Of every part of the batch, what every chain left.
     parts: Vec<Vec<Trace<T>>>,
+    /// Images of a part.
+    together: usize,
     order: Order,
     from: Maps,
     to: Maps,
@@ -91,7 +93,9 @@ pub fn run<T: Element>(
     assert_eq!(x.len(), from.elements(), "length of the input");
     let to = chains.iter().try_fold(from, |shape, chain| chain.maps(shape))?;
     let mut out = vec![T::ZERO; to.elements()];
-    let (x, out_parts) = (parts_of(x, from), parts_of_mut(&mut out, to));
+    let together = images_together(from.images);
+    let (x, out_parts) = (x.chunks(from.elements_of(together)), out.chunks_mut(to.elements_of(together)));
+    let (x, out_parts): (Vec<_>, Vec<_>) = (x.collect(), out_parts.collect());
     let parts = x.into_par_iter().zip(out_parts).map(|(x, out)| {
         let mut space = chains.first()?.spaces.take();
         let traces = forward(chains, order, from.with_elements(x.len()), x, out, &mut space);
@@ -99,7 +103,7 @@ pub fn run<T: Element>(
         traces
     });
     let parts = parts.collect::<Option<Vec<_>>>()?;
-    Some((out, Passed { parts, order, from, to }))
+    Some((out, Passed { parts, together, order, from, to }))
 }
 
 /// The gradient at the input of [`run`] with the same `chains`, given the one at its output.
@@ -109,7 +113,8 @@ pub fn run<T: Element>(
 pub fn input_gradient<T: Element>(chains: &[&Chain<T>], passed: &Passed<T>, g: &[T]) -> Vec<T> {
     assert_eq!(g.len(), passed.to.elements(), "length of the gradient");
     let mut dx = vec![T::ZERO; passed.from.elements()];
-    let (g, dx_parts) = (parts_of(g, passed.to), parts_of_mut(&mut dx, passed.from));
+    let g: Vec<_> = g.chunks(passed.to.elements_of(passed.together)).collect();
+    let dx_parts: Vec<_> = dx.chunks_mut(passed.from.elements_of(passed.together)).collect();
     g.into_par_iter().zip(dx_parts).zip(&passed.parts).for_each(|((g, dx), traces)| {
         let mut space = chains[0].spaces.take();
         backward(chains, passed, traces, g, dx, &mut space);
@@ -118,18 +123,11 @@ pub fn input_gradient<T: Element>(chains: &[&Chain<T>], passed: &Passed<T>, g: &
     dx
 }
 
-fn parts_of<T>(x: &[T], shape: Maps) -> Vec<&[T]> {
-    x.chunks(part(shape)).collect()
-}
-
-fn parts_of_mut<T>(x: &mut [T], shape: Maps) -> Vec<&mut [T]> {
-    x.chunks_mut(part(shape)).collect()
-}
-
-/// Elements of the images that go together: a few, but no fewer parts than threads where there are images for them.
-fn part(shape: Maps) -> usize {
-    let together = shape.images.div_ceil(rayon::current_num_threads()).clamp(1, IMAGES_TOGETHER);
-    (together * shape.elements() / shape.images.max(1)).max(1)
+/// How many images go together: a few, but no fewer parts than threads where there are images for them. A caller that
+/// is a worker has its own share of the threads' work.
+fn images_together(images: usize) -> usize {
+    let threads = if rayon::current_thread_index().is_some() { 1 } else { rayon::current_num_threads() };
+    images.div_ceil(threads).clamp(1, IMAGES_TOGETHER)
 }
 
 fn forward<T: Element>(

@@ -239,3 +239,16 @@ fn a_nan_goes_through() {
     let maps = Maps { images: 1, height: 2, width: 2, channels: 1 };
     assert!(run(&[&chain], Order::ChannelsFirst, maps, &[1.0, f64::NAN, 0.0, 2.0]).unwrap().0[0].is_nan());
 }
+
+#[test]
+fn the_pass_back_runs_on_another_pool_than_the_pass_forward() {
+    let mut chain = Chain::default();
+    let x = chain.conv(chain.input(), Window::square(3, 1, 1), 2, &wave(36, 0.3), vec![0.1, 0.2]);
+    chain.relu(x).unwrap();
+    let from = Maps { images: 7, height: 4, width: 3, channels: 2 };
+    let (y, passed) = run(&[&chain], Order::ChannelsFirst, from, &wave(from.elements(), 0.7)).unwrap();
+    let g = wave(y.len(), 0.4);
+    let here = input_gradient(&[&chain], &passed, &g);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    assert_eq!(pool.install(|| input_gradient(&[&chain], &passed, &g)), here);
+}

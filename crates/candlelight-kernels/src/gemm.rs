@@ -68,7 +68,7 @@ pub fn gemm<T: Element>(out: &mut [T], a: Matrix<T>, b: Matrix<T>, threads: Thre
     gemm_onto(Onto::Sum, out, a, b, threads);
 }
 
-/// [`gemm`] onto a sum, or onto nothing.
+/// [`gemm()`] onto a sum, or onto nothing.
 ///
 /// # Panics
 /// If the inner sizes differ or `out` does not hold `a.rows * b.columns` elements.

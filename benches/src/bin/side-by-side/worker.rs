@@ -8,9 +8,14 @@ use std::env;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 /// The peer's runner.
 pub const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/torch_peer.py");
+
+/// Before every run: idle threads of the other side may still be spinning.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// Whose process it is.
 #[derive(Clone, Copy)]
@@ -76,6 +81,7 @@ impl Worker {
     }
 
     fn tell(&mut self, line: &str) -> Result<Ran> {
+        thread::sleep(SETTLE);
         writeln!(self.ask, "{line}")?;
         let mut answer = String::new();
         ensure!(self.answers.read_line(&mut answer)? > 0, "the worker ended; what it said is above");

@@ -271,9 +271,8 @@ impl Recorder {
         self.0.layers.push((name.clone(), Kind::Conv));
         self.0.layers.extend(norm.map(|norm| (norm.name().to_owned(), Kind::BatchNorm)));
         let weight = weight.flatten_all().ok()?;
-        Some(match &mut self.0.links {
-            Links::F32(chain) => chain.conv(x, window, inputs, &weight.to_vec1().ok()?, bias.to_vec1().ok()?),
-            Links::F64(chain) => chain.conv(x, window, inputs, &weight.to_vec1().ok()?, bias.to_vec1().ok()?),
+        of_links!(&mut self.0.links, chain => {
+            chain.conv(x, window, inputs, &weight.to_vec1().ok()?, bias.to_vec1().ok()?)
         })
     }
 
@@ -296,14 +295,14 @@ impl Recorder {
     pub fn max_pool(&mut self, x: Value, pool: &MaxPool2d) -> Option<Value> {
         let window = pool.floor_window()?;
         self.0.layers.push((pool.name().to_owned(), Kind::Pool));
-        Some(of_links!(&mut self.0.links, chain => chain.max_pool(x, window)))
+        of_links!(&mut self.0.links, chain => chain.max_pool(x, window))
     }
 
     /// A transformer block on tokens.
     pub fn encoder(&mut self, x: Value, layers: &EncoderLayers) -> Option<Value> {
         self.fits(layers.dtype()?)?;
         self.0.layers.extend(layers.names());
-        Some(of_links!(&mut self.0.links, chain => chain.encoder(x, layers.weights().ok()?)))
+        of_links!(&mut self.0.links, chain => chain.encoder(x, layers.weights().ok()?))
     }
 
     /// A block or stage that ends here and is shown as `name` where it runs as layers.

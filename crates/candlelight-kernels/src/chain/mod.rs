@@ -24,9 +24,13 @@ use pool::MaxPool;
 use std::sync::Arc;
 use workspace::Spaces;
 
-/// A value inside a chain: its input, or what a step made.
+/// A value inside a chain: its input, or what a step made. An add or a rectifier changes the last one in place, and what
+/// it was before is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Value(usize);
+pub struct Value {
+    index: usize,
+    changes: usize,
+}
 
 /// Steps in the order in which they run. Value 0 is the input, and step k makes value k + 1.
 #[derive(Clone, Debug)]
@@ -68,12 +72,12 @@ impl<T: Element> Default for Chain<T> {
 impl<T: Element> Chain<T> {
     /// The chain's input.
     pub fn input(&self) -> Value {
-        Value(0)
+        Value { index: 0, changes: 0 }
     }
 
     /// What the last step made, which is what the chain gives.
     pub fn output(&self) -> Value {
-        Value(self.steps.len())
+        Value { index: self.steps.len(), changes: self.steps.last().map_or(0, Step::changes) }
     }
 
     /// Whether there is nothing to do.
@@ -81,49 +85,51 @@ impl<T: Element> Chain<T> {
         self.steps.is_empty()
     }
 
-    /// A convolution with `weight` `[out, in, kh, kw]` and `bias` `[out]`.
+    /// A convolution with `weight` `[out, in, kh, kw]` and `bias` `[out]`; nothing if `from` is gone.
     ///
     /// # Panics
-    /// If the length of the weight does not fit, or `from` is not a value of this chain.
-    pub fn conv(&mut self, from: Value, window: Window, inputs: usize, weight: &[T], bias: Vec<T>) -> Value {
+    /// If the length of the weight does not fit.
+    pub fn conv(
+        &mut self,
+        from: Value,
+        window: Window,
+        inputs: usize,
+        weight: &[T],
+        bias: Vec<T>,
+    ) -> Option<Value> {
+        let from = self.known(from)?;
         let conv = Conv::new(window, inputs, bias.len(), weight);
-        let from = self.known(from);
-        self.push(Step::Conv(Arc::new(Convolve { conv, bias, from, plus: None, end: End::Linear })))
+        Some(self.push(Step::Conv(Arc::new(Convolve { conv, bias, from, plus: None, end: End::Linear }))))
     }
 
-    /// A max pool.
+    /// A max pool; nothing if `from` is gone.
     ///
     /// # Panics
-    /// If the window has more than 255 elements, or `from` is not a value of this chain.
-    pub fn max_pool(&mut self, from: Value, window: Window) -> Value {
-        let from = self.known(from);
-        self.push(Step::MaxPool { pool: MaxPool::new(window), from })
+    /// If the window has more than 255 elements.
+    pub fn max_pool(&mut self, from: Value, window: Window) -> Option<Value> {
+        let from = self.known(from)?;
+        Some(self.push(Step::MaxPool { pool: MaxPool::new(window), from }))
     }
 
-    /// A transformer block on tokens: maps of one column.
-    ///
-    /// # Panics
-    /// If the parts of the block do not fit, or `from` is not a value of this chain.
-    pub fn encoder(&mut self, from: Value, encoder: Encoder<T>) -> Value {
-        assert!(encoder.is_sound(), "the parts of a transformer block must fit");
-        let from = self.known(from);
-        self.push(Step::Encoder { encoder: Arc::new(encoder), from })
+    /// A transformer block on tokens: maps of one column. Nothing if its parts do not fit, or `from` is gone.
+    pub fn encoder(&mut self, from: Value, encoder: Encoder<T>) -> Option<Value> {
+        let from = self.known(from).filter(|_| encoder.is_sound())?;
+        Some(self.push(Step::Encoder { encoder: Arc::new(encoder), from }))
     }
 
     /// max(x, 0), if `x` is the convolution (or its sum) that was added last; else nothing.
     pub fn relu(&mut self, x: Value) -> Option<Value> {
-        let step = self.last_sum(x)?;
-        step.end = End::Rectified;
-        Some(x)
+        self.last_sum(x)?.end = End::Rectified;
+        Some(self.output())
     }
 
     /// a + b, if one of them is the convolution that was added last; else nothing.
     pub fn add(&mut self, a: Value, b: Value) -> Option<Value> {
         let (sum, other) = if a == self.output() { (a, b) } else { (b, a) };
-        let other = self.known(other);
-        let step = self.last_sum(sum).filter(|step| step.plus.is_none() && sum.0 != other)?;
+        let other = self.known(other).filter(|&other| other != sum.index)?;
+        let step = self.last_sum(sum).filter(|step| step.plus.is_none())?;
         step.plus = Some(other);
-        Some(sum)
+        Some(self.output())
     }
 
     /// The shape that comes out for maps of shape `from`; `None` if they do not fit.
@@ -161,17 +167,23 @@ impl<T: Element> Chain<T> {
         Some(shapes)
     }
 
+    /// The step that made `x`, if it is the last one and can still be changed.
     fn last_sum(&mut self, x: Value) -> Option<&mut Convolve<T>> {
-        let last = self.steps.len();
+        let last = self.output();
         match self.steps.last_mut() {
-            Some(Step::Conv(step)) if x.0 == last && step.end == End::Linear => Arc::get_mut(step),
+            Some(Step::Conv(step)) if x == last && step.end == End::Linear => Arc::get_mut(step),
             _ => None,
         }
     }
 
-    fn known(&self, value: Value) -> usize {
-        assert!(value.0 <= self.steps.len(), "the value belongs to another chain");
-        value.0
+    /// Where a value is kept, if it is as it was.
+    fn known(&self, value: Value) -> Option<usize> {
+        let changes = match value.index.checked_sub(1).map(|step| self.steps.get(step)) {
+            Some(Some(step)) => step.changes(),
+            Some(None) => return None,
+            None => 0,
+        };
+        (value.changes == changes).then_some(value.index)
     }
 
     fn push(&mut self, step: Step<T>) -> Value {

@@ -80,7 +80,8 @@ impl<T> Passed<T> {
     }
 }
 
-/// Runs `chains` one after the other on `x`; gives the output in the same order and what [`input_gradient`] needs. `None` if the maps do not fit, or there is no chain.
+/// Runs `chains` one after the other on `x`; gives the output in the same order and what [`input_gradient`] needs.
+/// `None` if the maps do not fit, or there is no chain.
 ///
 /// # Panics
 /// If `x` does not have the length of `from`.
@@ -280,6 +281,14 @@ impl<T: Element> Step<T> {
             Self::Conv(step) => Some(step.conv.window()),
             Self::MaxPool { pool, .. } => Some(pool.window()),
             Self::Encoder { .. } => None,
+        }
+    }
+
+    /// How often its value was changed in place.
+    pub(super) fn changes(&self) -> usize {
+        match self {
+            Self::Conv(step) => usize::from(step.plus.is_some()) + usize::from(step.end == End::Rectified),
+            Self::MaxPool { .. } | Self::Encoder { .. } => 0,
         }
     }
 

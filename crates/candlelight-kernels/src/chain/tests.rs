@@ -51,7 +51,7 @@ proptest! {
         let (x, bias) = (wave(from.elements(), 0.37), wave(outputs, 1.3));
         let weight = wave(outputs * from.channels * window.kernel.0 * window.kernel.1, 0.71);
         let mut chain = Chain::default();
-        chain.conv(chain.input(), window, from.channels, &weight, bias.clone());
+        chain.conv(chain.input(), window, from.channels, &weight, bias.clone()).unwrap();
         let (y, passed) = run(&[&chain], Order::ChannelsFirst, from, &x).unwrap();
         prop_assert!(close(&y, &conv2d(&layer, &x, &weight, Some(&bias))));
         let g = wave(y.len(), 0.53);
@@ -65,7 +65,7 @@ proptest! {
         let layer = Pool2d { planes: from.images * from.channels, input: (from.height, from.width), output, window };
         let x: Vec<f64> = wave(from.elements(), 0.37).iter().map(|v| (v * 3.0).round()).collect();
         let mut chain = Chain::default();
-        chain.max_pool(chain.input(), window);
+        chain.max_pool(chain.input(), window).unwrap();
         let (y, passed) = run(&[&chain], Order::ChannelsFirst, from, &x).unwrap();
         let (expected, indices) = max_pool2d(&layer, &x);
         prop_assert_eq!(&y, &expected);
@@ -83,14 +83,14 @@ proptest! {
         let w4 = wave(outputs * outputs * 9, 0.21);
 
         let mut down = Chain::default();
-        let shortcut = down.conv(down.input(), side.1, from.channels, &side.0, b3.clone());
-        let x = down.conv(down.input(), first, from.channels, &w1, b1.clone());
+        let shortcut = down.conv(down.input(), side.1, from.channels, &side.0, b3.clone()).unwrap();
+        let x = down.conv(down.input(), first, from.channels, &w1, b1.clone()).unwrap();
         let x = down.relu(x).unwrap();
-        let x = down.conv(x, second, inner, &w2, b2.clone());
+        let x = down.conv(x, second, inner, &w2, b2.clone()).unwrap();
         let x = down.add(x, shortcut).unwrap();
         down.relu(x).unwrap();
         let mut same = Chain::default();
-        let x = same.conv(same.input(), second, outputs, &w4, b2.clone());
+        let x = same.conv(same.input(), second, outputs, &w4, b2.clone()).unwrap();
         let x = same.add(same.input(), x).unwrap();
         same.relu(x).unwrap();
 
@@ -188,7 +188,7 @@ proptest! {
             fc2: dense(size, inner, 0.29),
         };
         let mut chain = Chain::default();
-        chain.encoder(chain.input(), block.clone());
+        chain.encoder(chain.input(), block.clone()).unwrap();
         let from = Maps { images, height: tokens, width: 1, channels: size };
         let forward = |x: &[f64]| run(&[&chain], Order::ChannelsLast, from, x).unwrap();
         let x = wave(from.elements(), 0.9);
@@ -210,7 +210,7 @@ proptest! {
 #[test]
 fn maps_that_do_not_fit_are_refused() {
     let mut chain = Chain::<f64>::default();
-    chain.conv(chain.input(), Window::square(3, 1, 0), 2, &wave(18, 0.3), vec![0.0]);
+    chain.conv(chain.input(), Window::square(3, 1, 0), 2, &wave(18, 0.3), vec![0.0]).unwrap();
     let maps = |height, channels| Maps { images: 1, height, width: 5, channels };
     assert!(chain.maps(maps(5, 2)).is_some());
     assert!(chain.maps(maps(2, 2)).is_none());
@@ -220,22 +220,34 @@ fn maps_that_do_not_fit_are_refused() {
 
 #[test]
 fn only_the_last_sum_takes_an_addend_or_a_rectifier() {
-    let mut chain = Chain::<f64>::default();
-    let a = chain.conv(chain.input(), Window::square(1, 1, 0), 1, &[1.0], vec![0.0]);
-    let b = chain.conv(a, Window::square(1, 1, 0), 1, &[1.0], vec![0.0]);
+    let (mut chain, point) = (Chain::<f64>::default(), Window::square(1, 1, 0));
+    let a = chain.conv(chain.input(), point, 1, &[1.0], vec![0.0]).unwrap();
+    let b = chain.conv(a, point, 1, &[1.0], vec![0.0]).unwrap();
     assert_eq!(chain.relu(a), None);
-    assert_eq!(chain.add(b, chain.input()), Some(b));
-    assert_eq!(chain.add(b, a), None);
-    assert_eq!(chain.relu(b), Some(b));
-    assert_eq!(chain.relu(b), None);
+    let sum = chain.add(b, chain.input()).unwrap();
+    assert_eq!((sum, chain.add(sum, a)), (chain.output(), None));
+    let rectified = chain.relu(sum).unwrap();
+    assert_eq!(chain.relu(rectified), None);
+}
+
+#[test]
+fn a_value_that_was_changed_in_place_is_gone() {
+    let (mut chain, point) = (Chain::<f64>::default(), Window::square(1, 1, 0));
+    let before = chain.conv(chain.input(), point, 1, &[1.0], vec![0.0]).unwrap();
+    let after = chain.relu(before).unwrap();
+    assert_eq!(chain.conv(before, point, 1, &[1.0], vec![0.0]), None);
+    assert_eq!(chain.max_pool(before, point), None);
+    let next = chain.conv(after, point, 1, &[1.0], vec![0.0]).unwrap();
+    assert_eq!(chain.add(next, before), None);
+    assert!(chain.add(next, after).is_some());
 }
 
 #[test]
 fn a_nan_goes_through() {
     let mut chain = Chain::default();
-    let x = chain.conv(chain.input(), Window::square(1, 1, 0), 1, &[1.0], vec![0.0]);
-    chain.relu(x).unwrap();
-    chain.max_pool(x, Window::square(2, 2, 0));
+    let x = chain.conv(chain.input(), Window::square(1, 1, 0), 1, &[1.0], vec![0.0]).unwrap();
+    let x = chain.relu(x).unwrap();
+    chain.max_pool(x, Window::square(2, 2, 0)).unwrap();
     let maps = Maps { images: 1, height: 2, width: 2, channels: 1 };
     assert!(run(&[&chain], Order::ChannelsFirst, maps, &[1.0, f64::NAN, 0.0, 2.0]).unwrap().0[0].is_nan());
 }
@@ -243,7 +255,7 @@ fn a_nan_goes_through() {
 #[test]
 fn the_pass_back_runs_on_another_pool_than_the_pass_forward() {
     let mut chain = Chain::default();
-    let x = chain.conv(chain.input(), Window::square(3, 1, 1), 2, &wave(36, 0.3), vec![0.1, 0.2]);
+    let x = chain.conv(chain.input(), Window::square(3, 1, 1), 2, &wave(36, 0.3), vec![0.1, 0.2]).unwrap();
     chain.relu(x).unwrap();
     let from = Maps { images: 7, height: 4, width: 3, channels: 2 };
     let (y, passed) = run(&[&chain], Order::ChannelsFirst, from, &wave(from.elements(), 0.7)).unwrap();

@@ -159,7 +159,7 @@ impl BatchNorm {
         let y = plane_affine(&input, &scale, &shift)?;
         let none = scale.zeros_like()?;
         match self.inner.weight_and_bias() {
-            Some((weight, bias)) if weight.track_op() || bias.track_op() => {
+            Some((weight, bias)) if self.is_trained() => {
                 let (mean, inverse) = (self.inner.running_mean().detach(), self.deviation()?.recip()?);
                 let unit = plane_affine(&input, &inverse, &(mean.neg()? * &inverse)?)?;
                 vjp_of_fresh(&[x, weight, bias], y, move |_, g| {

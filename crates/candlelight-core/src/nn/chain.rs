@@ -1,11 +1,10 @@
 //! Layers that run as one operation while nobody watches inside.
 
 use super::elements::{has_kernels, lend, with_element};
-use super::{Act, Activation, BatchNorm, Conv2d, EncoderLayers, MaxPool2d};
+use super::{Act, Activation, BatchNorm, Conv2d, EncoderLayers, MaxPool2d, is_frozen};
 use crate::scope::{self, Kind, slides};
 use crate::vjp::vjp_of_fresh;
 use candle_core::{DType, Result, Tensor};
-use candlelight_kernels::Window;
 use candlelight_kernels::chain::{self as kernels, Maps, Order, Value};
 
 /// Frozen layers that run as one operation: convolutions with their batch norms, rectifiers, residual adds and max
@@ -254,19 +253,13 @@ impl Recorder {
     /// A convolution and the batch norm behind it.
     pub fn conv(&mut self, x: Value, conv: &Conv2d, norm: Option<&BatchNorm>) -> Option<Value> {
         let Conv2d { weight, bias, config, name } = conv;
-        let frozen = [Some(weight), bias.as_ref()].into_iter().flatten().all(|tensor| !tensor.track_op());
-        if !frozen || config.groups != 1 || !has_kernels(weight) || norm.is_some_and(BatchNorm::is_trained) {
+        let frozen = is_frozen(weight, bias) && !norm.is_some_and(BatchNorm::is_trained);
+        if !frozen || config.groups != 1 || !has_kernels(weight) {
             return None;
         }
+        let window = conv.window().ok()?;
         let (weight, bias) = folded(conv, norm).ok()?;
-        let (_, inputs, kh, kw) = weight.dims4().ok()?;
-        let both = |n: usize| (n, n);
-        let window = Window {
-            kernel: (kh, kw),
-            stride: both(config.stride),
-            padding: both(config.padding),
-            dilation: both(config.dilation),
-        };
+        let inputs = weight.dim(1).ok()?;
         self.fits(weight.dtype())?;
         self.0.layers.push((name.clone(), Kind::Conv));
         self.0.layers.extend(norm.map(|norm| (norm.name().to_owned(), Kind::BatchNorm)));

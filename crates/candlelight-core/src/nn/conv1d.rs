@@ -1,10 +1,9 @@
 //! One-dimensional convolution: the two-dimensional one on maps of height 1.
 
-use super::convolution::Convolution;
+use super::convolution::{Convolution, along_a_line, builders};
 use super::{Conv1dConfig, Module, VarBuilder};
 use crate::scope::{Kind, report};
 use candle_core::{Result, Tensor};
-use candlelight_kernels::Window;
 
 /// A one-dimensional convolution; the same configuration as candle_nn's, groups and dilation included.
 ///
@@ -57,44 +56,7 @@ impl Module for Conv1d {
     }
 }
 
-/// A window of height 1.
-pub(super) fn along_a_line(kernel: usize, stride: usize, padding: usize, dilation: usize) -> Window {
-    Window {
-        kernel: (1, kernel),
-        stride: (stride, stride),
-        padding: (0, padding),
-        dilation: (dilation, dilation),
-    }
-}
-
-/// A convolution with bias, its parameters from `vb`: `weight` and `bias`.
-///
-/// # Errors
-/// If a parameter is missing or has another shape.
-pub fn conv1d(
-    in_channels: usize,
-    out_channels: usize,
-    kernel_size: usize,
-    config: Conv1dConfig,
-    vb: VarBuilder,
-) -> Result<Conv1d> {
-    let name = vb.prefix();
-    let conv = candle_nn::conv1d(in_channels, out_channels, kernel_size, config, vb)?;
-    Ok(Conv1d::new(conv.weight().clone(), conv.bias().cloned(), config).at(name))
-}
-
-/// A convolution without bias, its `weight` from `vb`.
-///
-/// # Errors
-/// If the parameter is missing or has another shape.
-pub fn conv1d_no_bias(
-    in_channels: usize,
-    out_channels: usize,
-    kernel_size: usize,
-    config: Conv1dConfig,
-    vb: VarBuilder,
-) -> Result<Conv1d> {
-    let name = vb.prefix();
-    let conv = candle_nn::conv1d_no_bias(in_channels, out_channels, kernel_size, config, vb)?;
-    Ok(Conv1d::new(conv.weight().clone(), None, config).at(name))
+builders! {
+    conv1d, Conv1d, Conv1dConfig, "A convolution with bias";
+    conv1d_no_bias, Conv1d, Conv1dConfig, "A convolution without bias";
 }

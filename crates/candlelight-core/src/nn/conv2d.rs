@@ -1,6 +1,6 @@
 //! Two-dimensional convolution.
 
-use super::convolution::Convolution;
+use super::convolution::{Convolution, builders, on_a_plane};
 use super::{BatchNorm, Conv2dConfig, Module, VarBuilder};
 use crate::scope::{Kind, report, slides};
 use candle_core::{Result, Tensor};
@@ -65,15 +65,10 @@ impl Conv2d {
         Ok(Self { weight, bias: Some(bias), ..self.clone() })
     }
 
-    fn window(&self) -> Result<Window> {
+    pub(super) fn window(&self) -> Result<Window> {
         let (_, _, kh, kw) = self.weight.dims4()?;
         let Conv2dConfig { padding, stride, dilation, .. } = self.config;
-        Ok(Window {
-            kernel: (kh, kw),
-            stride: (stride, stride),
-            padding: (padding, padding),
-            dilation: (dilation, dilation),
-        })
+        Ok(on_a_plane((kh, kw), stride, padding, dilation))
     }
 }
 
@@ -87,36 +82,9 @@ impl Module for Conv2d {
     }
 }
 
-/// A convolution with bias, its parameters from `vb`: `weight` and `bias`.
-///
-/// # Errors
-/// If a parameter is missing or has another shape.
-pub fn conv2d(
-    in_channels: usize,
-    out_channels: usize,
-    kernel_size: usize,
-    config: Conv2dConfig,
-    vb: VarBuilder,
-) -> Result<Conv2d> {
-    let name = vb.prefix();
-    let conv = candle_nn::conv2d(in_channels, out_channels, kernel_size, config, vb)?;
-    Ok(Conv2d::new(conv.weight().clone(), conv.bias().cloned(), config).at(name))
-}
-
-/// A convolution without bias, its `weight` from `vb`.
-///
-/// # Errors
-/// If the parameter is missing or has another shape.
-pub fn conv2d_no_bias(
-    in_channels: usize,
-    out_channels: usize,
-    kernel_size: usize,
-    config: Conv2dConfig,
-    vb: VarBuilder,
-) -> Result<Conv2d> {
-    let name = vb.prefix();
-    let conv = candle_nn::conv2d_no_bias(in_channels, out_channels, kernel_size, config, vb)?;
-    Ok(Conv2d::new(conv.weight().clone(), None, config).at(name))
+builders! {
+    conv2d, Conv2d, Conv2dConfig, "A convolution with bias";
+    conv2d_no_bias, Conv2d, Conv2dConfig, "A convolution without bias";
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Transposed convolutions: the input gradient of a convolution as a forward pass.
 
-use super::conv1d::along_a_line;
-use super::convolution::Convolution;
+use super::convolution::{Convolution, along_a_line, builders, on_a_plane};
 use super::{ConvTranspose1dConfig, ConvTranspose2dConfig, Module, VarBuilder};
 use crate::scope::{Kind, report};
 use candle_core::{Result, Tensor};
@@ -51,12 +50,7 @@ impl Module for ConvTranspose2d {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let (_, _, kh, kw) = self.weight.dims4()?;
         let ConvTranspose2dConfig { padding, output_padding, stride, dilation } = self.config;
-        let window = Window {
-            kernel: (kh, kw),
-            stride: (stride, stride),
-            padding: (padding, padding),
-            dilation: (dilation, dilation),
-        };
+        let window = on_a_plane((kh, kw), stride, padding, dilation);
         let grown = (output_padding, output_padding);
         let conv = behind(x, &self.weight, window, grown, 1, &self.name)?;
         report(&self.name, Kind::Conv, conv.macs(), conv.transposed(x, &self.weight, &self.bias)?)
@@ -159,30 +153,11 @@ fn grown(
     full.checked_sub(2 * padding).filter(|&length| length > 0)
 }
 
-macro_rules! builders {
-    ($($name:ident, $layer:ident, $config:ident, $bias:literal;)*) => { $(
-        #[doc = concat!("A transposed convolution ", $bias, " bias, its parameters from `vb`.")]
-        ///
-        /// # Errors
-        /// If a parameter is missing or has another shape.
-        pub fn $name(
-            in_channels: usize,
-            out_channels: usize,
-            kernel_size: usize,
-            config: $config,
-            vb: VarBuilder,
-        ) -> Result<$layer> {
-            let name = vb.prefix();
-            let conv = candle_nn::$name(in_channels, out_channels, kernel_size, config, vb)?;
-            Ok($layer::new(conv.weight().clone(), conv.bias().cloned(), config).at(name))
-        }
-    )* };
-}
 builders! {
-    conv_transpose1d, ConvTranspose1d, ConvTranspose1dConfig, "with";
-    conv_transpose1d_no_bias, ConvTranspose1d, ConvTranspose1dConfig, "without";
-    conv_transpose2d, ConvTranspose2d, ConvTranspose2dConfig, "with";
-    conv_transpose2d_no_bias, ConvTranspose2d, ConvTranspose2dConfig, "without";
+    conv_transpose1d, ConvTranspose1d, ConvTranspose1dConfig, "A transposed convolution with bias";
+    conv_transpose1d_no_bias, ConvTranspose1d, ConvTranspose1dConfig, "A transposed convolution without bias";
+    conv_transpose2d, ConvTranspose2d, ConvTranspose2dConfig, "A transposed convolution with bias";
+    conv_transpose2d_no_bias, ConvTranspose2d, ConvTranspose2dConfig, "A transposed convolution without bias";
 }
 
 #[cfg(test)]

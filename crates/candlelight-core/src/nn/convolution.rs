@@ -182,6 +182,38 @@ impl Convolution {
     }
 }
 
+/// A window whose steps are alike along both axes.
+pub(super) fn on_a_plane(kernel: (usize, usize), stride: usize, padding: usize, dilation: usize) -> Window {
+    Window { kernel, dilation: (dilation, dilation), ..Window::square(1, stride, padding) }
+}
+
+/// A window of height 1.
+pub(super) fn along_a_line(kernel: usize, stride: usize, padding: usize, dilation: usize) -> Window {
+    Window { padding: (0, padding), ..on_a_plane((1, kernel), stride, padding, dilation) }
+}
+
+/// The functions that make a layer of what candle_nn's function of the same name reads.
+macro_rules! builders {
+    ($($name:ident, $layer:ident, $config:ident, $what:literal;)*) => { $(
+        #[doc = concat!($what, ", its parameters from `vb`.")]
+        ///
+        /// # Errors
+        /// If a parameter is missing or has another shape.
+        pub fn $name(
+            in_channels: usize,
+            out_channels: usize,
+            kernel_size: usize,
+            config: $config,
+            vb: VarBuilder,
+        ) -> Result<$layer> {
+            let name = vb.prefix();
+            let conv = candle_nn::$name(in_channels, out_channels, kernel_size, config, vb)?;
+            Ok($layer::new(conv.weight().clone(), conv.bias().cloned(), config).at(name))
+        }
+    )* };
+}
+pub(super) use builders;
+
 fn with_bias(y: Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     match bias {
         Some(bias) => y.broadcast_add(&bias.reshape((1, (), 1, 1))?),

@@ -2,7 +2,7 @@
 
 use super::elements::{Number, has_kernels};
 use super::normalise::Rows;
-use super::{Act, Activation, LayerNorm, Linear};
+use super::{Act, Activation, LayerNorm, Linear, is_frozen};
 use crate::scope::Kind;
 use candle_core::{DType, Result, Tensor};
 use candlelight_kernels::chain::{Dense, Encoder};
@@ -61,7 +61,9 @@ impl EncoderLayers<'_> {
         let linears = [query, key, value, self.projection, self.fc1, self.fc2];
         let linears = linears.iter().map(|linear| (&linear.weight, &linear.bias));
         let norms = [self.norm1, self.norm2];
-        let frozen = linears.chain(norms.iter().map(|norm| (&norm.weight, &norm.bias))).all(is_frozen);
+        let frozen = linears
+            .chain(norms.iter().map(|norm| (&norm.weight, &norm.bias)))
+            .all(|(weight, bias)| is_frozen(weight, bias));
         let alike = norms.iter().all(|norm| norm.rows == Rows::Standardized && norm.eps == self.norm1.eps)
             && self.act.activation() == Activation::Gelu;
         let whole = self.heads > 0 && query.weight.dims().first()?.is_multiple_of(self.heads);
@@ -85,10 +87,6 @@ impl EncoderLayers<'_> {
             fc2: Affine::of(self.fc2)?.dense()?,
         })
     }
-}
-
-fn is_frozen((weight, bias): (&Tensor, &Option<Tensor>)) -> bool {
-    !weight.track_op() && !bias.as_ref().is_some_and(Tensor::track_op)
 }
 
 /// x·Wᵀ + b.

@@ -119,6 +119,11 @@ fn tracked(x: &Tensor, weight: &Tensor, bias: &Option<Tensor>) -> [bool; 3] {
     [Some(x), Some(weight), bias.as_ref()].map(|tensor| tensor.is_some_and(Tensor::track_op))
 }
 
+/// Whether neither weight nor bias is trained.
+fn is_frozen(weight: &Tensor, bias: &Option<Tensor>) -> bool {
+    !weight.track_op() && !bias.as_ref().is_some_and(Tensor::track_op)
+}
+
 /// The residual add `a + b`, shown to the scope under `name`.
 ///
 /// # Errors

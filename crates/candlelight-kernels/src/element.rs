@@ -52,31 +52,31 @@ impl Element for f32 {
     const ONE: Self = 1.0;
     const NEG_INFINITY: Self = f32::NEG_INFINITY;
 
-    #[inline]
+    #[inline(always)]
     fn from_f64(value: f64) -> Self {
         value as f32
     }
-    #[inline]
+    #[inline(always)]
     fn to_f64(self) -> f64 {
         self.into()
     }
-    #[inline]
+    #[inline(always)]
     fn is_nan(self) -> bool {
         f32::is_nan(self)
     }
-    #[inline]
+    #[inline(always)]
     fn exp(self) -> Self {
         crate::exp::exp_f32(self)
     }
-    #[inline]
+    #[inline(always)]
     fn sqrt(self) -> Self {
         f32::sqrt(self)
     }
-    #[inline]
+    #[inline(always)]
     fn tanh(self) -> Self {
         f32::tanh(self)
     }
-    #[inline]
+    #[inline(always)]
     fn erf(self) -> Self {
         crate::erf::erf_f32(self)
     }
@@ -87,31 +87,31 @@ impl Element for f64 {
     const ONE: Self = 1.0;
     const NEG_INFINITY: Self = f64::NEG_INFINITY;
 
-    #[inline]
+    #[inline(always)]
     fn from_f64(value: f64) -> Self {
         value
     }
-    #[inline]
+    #[inline(always)]
     fn to_f64(self) -> f64 {
         self
     }
-    #[inline]
+    #[inline(always)]
     fn is_nan(self) -> bool {
         f64::is_nan(self)
     }
-    #[inline]
+    #[inline(always)]
     fn exp(self) -> Self {
         f64::exp(self)
     }
-    #[inline]
+    #[inline(always)]
     fn sqrt(self) -> Self {
         f64::sqrt(self)
     }
-    #[inline]
+    #[inline(always)]
     fn tanh(self) -> Self {
         f64::tanh(self)
     }
-    #[inline]
+    #[inline(always)]
     fn erf(self) -> Self {
         libm::erf(self)
     }

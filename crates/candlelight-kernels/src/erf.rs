@@ -5,7 +5,7 @@ const ERF_F32_SATURATES: f32 = 4.0;
 
 /// Rational approximation of erf on [-4.0, 4.0], odd over even, within a few units in the last place
 /// (the form that Eigen and XLA use for single precision).
-#[inline]
+#[inline(always)]
 pub(crate) fn erf_f32(x: f32) -> f32 {
     const ODD: [f32; 7] = [
         -2.726_142e-10,
@@ -25,20 +25,20 @@ pub(crate) fn erf_f32(x: f32) -> f32 {
 }
 
 /// GELU in its exact form, x·Φ(x) ([Hendrycks & Gimpel 2016](https://arxiv.org/abs/1606.08415)).
-#[inline]
+#[inline(always)]
 pub fn gelu<T: Element>(x: T) -> T {
     x * normal_distribution(x)
 }
 
 /// The derivative of [`gelu`], Φ(x) + x·φ(x).
-#[inline]
+#[inline(always)]
 pub fn gelu_derivative<T: Element>(x: T) -> T {
     let density =
         (-(x * x) * T::from_f64(0.5)).exp() * T::from_f64(1.0 / (2.0 * std::f64::consts::PI).sqrt());
     normal_distribution(x) + x * density
 }
 
-#[inline]
+#[inline(always)]
 fn normal_distribution<T: Element>(x: T) -> T {
     T::from_f64(0.5) * (T::ONE + (x * T::from_f64(std::f64::consts::FRAC_1_SQRT_2)).erf())
 }

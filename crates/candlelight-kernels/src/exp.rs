@@ -4,7 +4,7 @@ const OVERFLOW: f32 = 88.722_83;
 
 /// The exponential in single precision, within two units in the last place; without branches or calls, so that
 /// loops over it become vector code. The range is reduced by ln 2 in two parts (Cody and Waite).
-#[inline]
+#[inline(always)]
 pub(crate) fn exp_f32(x: f32) -> f32 {
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;

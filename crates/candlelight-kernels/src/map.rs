@@ -13,11 +13,14 @@ pub fn map<T: Copy + Sync, U: Copy + Default + Send>(x: &[T], f: impl Fn(T) -> U
     }
     let mut out = vec![U::default(); x.len()];
     out.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(out, x)| {
-        vectorized(|| {
-            for (o, &v) in out.iter_mut().zip(x) {
-                *o = f(v);
-            }
-        });
+        vectorized(
+            #[inline(always)]
+            || {
+                for (o, &v) in out.iter_mut().zip(x) {
+                    *o = f(v);
+                }
+            },
+        );
     });
     out
 }
@@ -37,11 +40,14 @@ pub fn zip_map<T: Copy + Sync, U: Copy + Default + Send>(
     }
     let mut out = vec![U::default(); a.len()];
     out.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK)).zip(b.par_chunks(CHUNK)).for_each(|((out, a), b)| {
-        vectorized(|| {
-            for ((o, &x), &y) in out.iter_mut().zip(a).zip(b) {
-                *o = f(x, y);
-            }
-        });
+        vectorized(
+            #[inline(always)]
+            || {
+                for ((o, &x), &y) in out.iter_mut().zip(a).zip(b) {
+                    *o = f(x, y);
+                }
+            },
+        );
     });
     out
 }

@@ -46,47 +46,81 @@ pub fn standardize_gradient<T: Element>(x: &[T], gradient: &[T], width: usize, e
 
 /// [`softmax`] on this thread, in place.
 pub(crate) fn softmax_in_place<T: Element>(x: &mut [T], width: usize) {
-    vectorized(|| x.chunks_exact_mut(width).for_each(softmax_row));
+    vectorized(
+        #[inline(always)]
+        || {
+            for row in x.chunks_exact_mut(width) {
+                softmax_row(row);
+            }
+        },
+    );
 }
 
 /// [`softmax_gradient`] on this thread, in place of the gradient.
 pub(crate) fn softmax_gradient_in_place<T: Element>(y: &[T], g: &mut [T], width: usize) {
-    vectorized(|| {
-        y.chunks_exact(width).zip(g.chunks_exact_mut(width)).for_each(|(y, g)| softmax_gradient_row(y, g))
-    });
+    vectorized(
+        #[inline(always)]
+        || {
+            for (y, g) in y.chunks_exact(width).zip(g.chunks_exact_mut(width)) {
+                softmax_gradient_row(y, g);
+            }
+        },
+    );
 }
 
 /// [`standardize`] on this thread.
 pub(crate) fn standardize_into<T: Element>(x: &[T], width: usize, eps: f64, out: &mut [T]) {
     let rows = x.chunks_exact(width).zip(out.chunks_exact_mut(width));
-    vectorized(|| rows.for_each(|(x, out)| standardize_row(x, eps, out)));
+    vectorized(
+        #[inline(always)]
+        || {
+            for (x, out) in rows {
+                standardize_row(x, eps, out);
+            }
+        },
+    );
 }
 
 /// [`standardize_gradient`] on this thread, added to `sum`.
 pub(crate) fn add_standardize_gradient<T: Element>(x: &[T], g: &[T], width: usize, eps: f64, sum: &mut [T]) {
     let rows = x.chunks_exact(width).zip(g.chunks_exact(width)).zip(sum.chunks_exact_mut(width));
-    vectorized(|| rows.for_each(|((x, g), sum)| add_standardize_gradient_row(x, g, eps, sum)));
+    vectorized(
+        #[inline(always)]
+        || {
+            for ((x, g), sum) in rows {
+                add_standardize_gradient_row(x, g, eps, sum);
+            }
+        },
+    );
 }
 
 #[inline(always)]
 fn softmax_row<T: Element>(row: &mut [T]) {
     let larger = |a: T, b: T| if b > a { b } else { a };
     let largest = fold([&*row], T::NEG_INFINITY, |most, [v]| larger(most, v), larger);
-    row.iter_mut().for_each(|v| *v = (*v - largest).exp());
+    for v in &mut *row {
+        *v = (*v - largest).exp();
+    }
     let scale = T::ONE / sum([&*row], |[v]| v);
-    row.iter_mut().for_each(|v| *v = *v * scale);
+    for v in row {
+        *v = *v * scale;
+    }
 }
 
 #[inline(always)]
 fn softmax_gradient_row<T: Element>(y: &[T], g: &mut [T]) {
     let mean = sum([y, &*g], |[y, g]| y * g);
-    g.iter_mut().zip(y).for_each(|(g, &y)| *g = y * (*g - mean));
+    for (g, &y) in g.iter_mut().zip(y) {
+        *g = y * (*g - mean);
+    }
 }
 
 #[inline(always)]
 fn standardize_row<T: Element>(x: &[T], eps: f64, out: &mut [T]) {
     let (mean, inverse) = moments(x, eps);
-    out.iter_mut().zip(x).for_each(|(o, &v)| *o = (v - mean) * inverse);
+    for (o, &v) in out.iter_mut().zip(x) {
+        *o = (v - mean) * inverse;
+    }
 }
 
 #[inline(always)]
@@ -178,12 +212,15 @@ fn by_rows<T: Element, const N: usize>(
     let mut out = vec![T::ZERO; len];
     if len > 0 {
         out.par_chunks_mut(ROWS * width).enumerate().for_each(|(task, out)| {
-            vectorized(|| {
-                for (row, out) in out.chunks_exact_mut(width).enumerate() {
-                    let from = (task * ROWS + row) * width;
-                    f(inputs.map(|x| &x[from..from + width]), out);
-                }
-            });
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (row, out) in out.chunks_exact_mut(width).enumerate() {
+                        let from = (task * ROWS + row) * width;
+                        f(inputs.map(|x| &x[from..from + width]), out);
+                    }
+                },
+            );
         });
     }
     out

@@ -67,18 +67,26 @@ impl<T: Element> Dense<T> {
 
     /// x · Wᵀ + b, or on top of `plus`.
     fn forward(&self, x: &[T], plus: Option<&[T]>, out: &mut [T]) {
-        vectorized(|| {
-            for (index, row) in out.chunks_exact_mut(self.outputs()).enumerate() {
-                row.copy_from_slice(&self.bias);
-                if let Some(plus) = plus {
-                    let plus = &plus[index * self.outputs()..][..self.outputs()];
-                    row.iter_mut().zip(plus).for_each(|(out, &plus)| *out += plus);
+        vectorized(
+            #[inline(always)]
+            || {
+                for (index, row) in out.chunks_exact_mut(self.outputs()).enumerate() {
+                    row.copy_from_slice(&self.bias);
+                    if let Some(plus) = plus {
+                        let plus = &plus[index * self.outputs()..][..self.outputs()];
+                        row.iter_mut().zip(plus).for_each(|(out, &plus)| *out += plus);
+                    }
                 }
-            }
-        });
+            },
+        );
+        self.product(Onto::Sum, x, out);
+    }
+
+    /// x · Wᵀ.
+    fn product(&self, onto: Onto, x: &[T], out: &mut [T]) {
         let rows = x.len() / self.inputs();
         let weight = Matrix::new(&self.weight, self.outputs(), self.inputs()).transposed();
-        gemm_onto(Onto::Sum, out, Matrix::new(x, rows, self.inputs()), weight, Threads::One);
+        gemm_onto(onto, out, Matrix::new(x, rows, self.inputs()), weight, Threads::One);
     }
 
     /// g · W.
@@ -122,8 +130,8 @@ impl<T: Element> Encoder<T> {
         self.projection.forward(&normed, Some(x), &mut z);
         standardize_into(&z, size, self.eps, &mut normed);
         let mut hidden = space.take(len / size * self.fc1.outputs());
-        self.fc1.forward(&normed, None, &mut hidden);
-        let slopes = activate(&mut hidden);
+        self.fc1.product(Onto::Nothing, &normed, &mut hidden);
+        let slopes = activate(&mut hidden, &self.fc1.bias);
         self.fc2.forward(&hidden, Some(&z), out);
         space.put(normed);
         space.put(hidden);
@@ -142,7 +150,10 @@ impl<T: Element> Encoder<T> {
         let (size, len) = (self.size(), g.len());
         let mut hidden = space.take(kept.slopes.len());
         self.fc2.input_gradient(g, &mut hidden);
-        vectorized(|| hidden.iter_mut().zip(&kept.slopes).for_each(|(h, &slope)| *h = *h * slope));
+        vectorized(
+            #[inline(always)]
+            || hidden.iter_mut().zip(&kept.slopes).for_each(|(h, &slope)| *h = *h * slope),
+        );
         let mut inner = space.take(len);
         self.fc1.input_gradient(&hidden, &mut inner);
         space.put(hidden);
@@ -271,13 +282,20 @@ impl Head {
     }
 }
 
-/// GELU in place; gives its slopes.
-fn activate<T: Element>(x: &mut [T]) -> Vec<T> {
+/// GELU of every row and `bias`, in place; gives its slopes.
+fn activate<T: Element>(x: &mut [T], bias: &[T]) -> Vec<T> {
     let mut slopes = vec![T::ZERO; x.len()];
-    vectorized(|| {
-        for (x, slope) in x.iter_mut().zip(&mut slopes) {
-            (*x, *slope) = (gelu(*x), gelu_derivative(*x));
-        }
-    });
+    let rows = x.chunks_exact_mut(bias.len()).zip(slopes.chunks_exact_mut(bias.len()));
+    vectorized(
+        #[inline(always)]
+        || {
+            for (x, slopes) in rows {
+                for ((x, slope), &bias) in x.iter_mut().zip(slopes).zip(bias) {
+                    let sum = *x + bias;
+                    (*x, *slope) = (gelu(sum), gelu_derivative(sum));
+                }
+            }
+        },
+    );
     slopes
 }

@@ -35,13 +35,16 @@ impl MaxPool {
             let out = &mut out[place * from.channels..][..from.channels];
             let taken = &mut taken[place * from.channels..][..from.channels];
             let x = &x[pixel * from.channels..][..from.channels];
-            vectorized(|| {
-                for ((out, taken), &v) in out.iter_mut().zip(taken).zip(x) {
-                    let larger = first || v > *out || v.is_nan();
-                    *out = if larger { v } else { *out };
-                    *taken = if larger { tap } else { *taken };
-                }
-            });
+            vectorized(
+                #[inline(always)]
+                || {
+                    for ((out, taken), &v) in out.iter_mut().zip(taken).zip(x) {
+                        let larger = first || v > *out || v.is_nan();
+                        *out = if larger { v } else { *out };
+                        *taken = if larger { tap } else { *taken };
+                    }
+                },
+            );
         });
     }
 
@@ -51,11 +54,14 @@ impl MaxPool {
             let g = &g[place * from.channels..][..from.channels];
             let taken = &taken[place * from.channels..][..from.channels];
             let dx = &mut dx[pixel * from.channels..][..from.channels];
-            vectorized(|| {
-                for ((dx, &g), &taken) in dx.iter_mut().zip(g).zip(taken) {
-                    *dx += if taken == tap { g } else { T::ZERO };
-                }
-            });
+            vectorized(
+                #[inline(always)]
+                || {
+                    for ((dx, &g), &taken) in dx.iter_mut().zip(g).zip(taken) {
+                        *dx += if taken == tap { g } else { T::ZERO };
+                    }
+                },
+            );
         });
     }
 

@@ -336,30 +336,42 @@ impl<T: Element> Convolve<T> {
 
 /// Adds `bias` to every row.
 fn add_to_rows<T: Element>(rows: &mut [T], bias: &[T]) {
-    vectorized(|| {
-        for row in rows.chunks_exact_mut(bias.len()) {
-            row.iter_mut().zip(bias).for_each(|(x, &bias)| *x += bias);
-        }
-    });
+    vectorized(
+        #[inline(always)]
+        || {
+            for row in rows.chunks_exact_mut(bias.len()) {
+                row.iter_mut().zip(bias).for_each(|(x, &bias)| *x += bias);
+            }
+        },
+    );
 }
 
 /// max(x, 0), and for each a mark whether it was positive.
 fn rectify<T: Element>(x: &mut [T], marks: &mut Vec<u8>) {
-    vectorized(|| {
-        marks.extend(x.iter().map(|&x| u8::from(x > T::ZERO)));
-        x.iter_mut().for_each(|x| *x = if *x <= T::ZERO { T::ZERO } else { *x });
-    });
+    vectorized(
+        #[inline(always)]
+        || {
+            marks.extend(x.iter().map(|&x| u8::from(x > T::ZERO)));
+            x.iter_mut().for_each(|x| *x = if *x <= T::ZERO { T::ZERO } else { *x });
+        },
+    );
 }
 
 /// Zero where there is no mark.
 fn keep_marked<T: Element>(g: &mut [T], marks: &[u8]) {
-    vectorized(|| {
-        for (g, &mark) in g.iter_mut().zip(marks) {
-            *g = if mark == 0 { T::ZERO } else { *g };
-        }
-    });
+    vectorized(
+        #[inline(always)]
+        || {
+            for (g, &mark) in g.iter_mut().zip(marks) {
+                *g = if mark == 0 { T::ZERO } else { *g };
+            }
+        },
+    );
 }
 
 fn add<T: Element>(sum: &mut [T], part: &[T]) {
-    vectorized(|| sum.iter_mut().zip(part).for_each(|(sum, &part)| *sum += part));
+    vectorized(
+        #[inline(always)]
+        || sum.iter_mut().zip(part).for_each(|(sum, &part)| *sum += part),
+    );
 }

@@ -75,16 +75,19 @@ impl Slide {
     /// Adds the rows of a block back to where they came from.
     pub fn fold<T: Element>(&self, block: &Range<usize>, rows: &[T], dx: &mut [T]) {
         let (depth, channels) = (self.depth(), self.from.channels);
-        vectorized(|| {
-            for (place, row) in block.clone().zip(rows.chunks_exact(depth)) {
-                self.taps(place, |tap, run| {
-                    let Some(pixels) = run else { return };
-                    let sums = &mut dx[pixels.start * channels..pixels.end * channels];
-                    let parts = &row[tap.start * channels..tap.end * channels];
-                    sums.iter_mut().zip(parts).for_each(|(sum, &part)| *sum += part);
-                });
-            }
-        });
+        vectorized(
+            #[inline(always)]
+            || {
+                for (place, row) in block.clone().zip(rows.chunks_exact(depth)) {
+                    self.taps(place, |tap, run| {
+                        let Some(pixels) = run else { return };
+                        let sums = &mut dx[pixels.start * channels..pixels.end * channels];
+                        let parts = &row[tap.start * channels..tap.end * channels];
+                        sums.iter_mut().zip(parts).for_each(|(sum, &part)| *sum += part);
+                    });
+                }
+            },
+        );
     }
 
     /// The runs of window elements at a place, each with the pixels under them, or nothing in the padding.

@@ -81,9 +81,15 @@ impl<T: Element> Winograd<T> {
             let sizes = [tiles.lines(), PRODUCTS * count * self.inputs, PRODUCTS * count * self.outputs];
             let (lines, rest) = grown(scratch, sizes.iter().sum()).split_at_mut(sizes[0]);
             let (transformed, products) = rest.split_at_mut(sizes[1]);
-            vectorized(|| tiles.enter(rows.clone(), x, lines, transformed));
+            vectorized(
+                #[inline(always)]
+                || tiles.enter(rows.clone(), x, lines, transformed),
+            );
             self.multiply(count, transformed, products);
-            vectorized(|| tiles.leave(rows, products, lines, (onto, &mut *block)));
+            vectorized(
+                #[inline(always)]
+                || tiles.leave(rows, products, lines, (onto, &mut *block)),
+            );
             end(block, first);
         }
     }

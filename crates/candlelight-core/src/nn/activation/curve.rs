@@ -42,12 +42,10 @@ impl Curve {
             Self::TanhGelu => T::from_f64(0.5) * x * (T::ONE + tanh_gelu_argument(x).tanh()),
             Self::Silu => x * logistic(x),
             Self::Mish => x * tanh_softplus(x),
-            Self::HardSwish => x * Self::HardSigmoid.value(x),
+            Self::HardSwish => x * hard_sigmoid(x),
             Self::Tanh => x.tanh(),
             Self::Sigmoid => logistic(x),
-            Self::HardSigmoid if x <= T::from_f64(-HARD) => T::ZERO,
-            Self::HardSigmoid if x >= T::from_f64(HARD) => T::ONE,
-            Self::HardSigmoid => (x + T::from_f64(HARD)) / T::from_f64(2.0 * HARD),
+            Self::HardSigmoid => hard_sigmoid(x),
         }
     }
 
@@ -82,18 +80,45 @@ impl Curve {
     /// [`value`](Self::value) of every element; one loop for each activation, so that none branches inside.
     fn values<T: Number>(self, x: &Tensor) -> Result<Tensor> {
         match self {
-            Self::Relu => elements::map(x, |x: T| Self::Relu.value(x)),
-            Self::Gelu => elements::map(x, |x: T| Self::Gelu.value(x)),
-            other => elements::map(x, move |x: T| other.value(x)),
+            Self::Relu => elements::map(
+                x,
+                #[inline(always)]
+                |x: T| Self::Relu.value(x),
+            ),
+            Self::Gelu => elements::map(
+                x,
+                #[inline(always)]
+                |x: T| Self::Gelu.value(x),
+            ),
+            other => elements::map(
+                x,
+                #[inline(always)]
+                move |x: T| other.value(x),
+            ),
         }
     }
 
     /// `g` times the [`derivative`](Self::derivative) at every element of `x`.
     fn pull_back<T: Number>(self, x: &Tensor, g: &Tensor) -> Result<Tensor> {
         match self {
-            Self::Relu => zip_map(x, g, |x: T, g: T| Self::Relu.derivative(x) * g),
-            Self::Gelu => zip_map(x, g, |x: T, g: T| Self::Gelu.derivative(x) * g),
-            other => zip_map(x, g, move |x: T, g: T| other.derivative(x) * g),
+            Self::Relu => zip_map(
+                x,
+                g,
+                #[inline(always)]
+                |x: T, g: T| Self::Relu.derivative(x) * g,
+            ),
+            Self::Gelu => zip_map(
+                x,
+                g,
+                #[inline(always)]
+                |x: T, g: T| Self::Gelu.derivative(x) * g,
+            ),
+            other => zip_map(
+                x,
+                g,
+                #[inline(always)]
+                move |x: T, g: T| other.derivative(x) * g,
+            ),
         }
     }
 
@@ -113,13 +138,24 @@ impl Curve {
     }
 }
 
-#[inline]
+#[inline(always)]
+fn hard_sigmoid<T: Element>(x: T) -> T {
+    if x <= T::from_f64(-HARD) {
+        T::ZERO
+    } else if x >= T::from_f64(HARD) {
+        T::ONE
+    } else {
+        (x + T::from_f64(HARD)) / T::from_f64(2.0 * HARD)
+    }
+}
+
+#[inline(always)]
 fn logistic<T: Element>(x: T) -> T {
     T::ONE / (T::ONE + (-x).exp())
 }
 
 /// tanh(ln(1 + eˣ)) without the logarithm, and from that exponential which cannot overflow.
-#[inline]
+#[inline(always)]
 fn tanh_softplus<T: Element>(x: T) -> T {
     let two = T::ONE + T::ONE;
     if x > T::ZERO {
@@ -136,12 +172,12 @@ fn tanh_softplus<T: Element>(x: T) -> T {
 pub(super) const TANH_GELU: (f64, f64) =
     (std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2, 0.044_715);
 
-#[inline]
+#[inline(always)]
 fn tanh_gelu_argument<T: Element>(x: T) -> T {
     T::from_f64(TANH_GELU.0) * (x + T::from_f64(TANH_GELU.1) * x * x * x)
 }
 
-#[inline]
+#[inline(always)]
 fn tanh_gelu_derivative<T: Element>(x: T) -> T {
     let half = T::from_f64(0.5);
     let t = tanh_gelu_argument(x).tanh();

@@ -70,6 +70,17 @@ pub enum Error {
         hint: &'static str,
     },
 
+    /// A method changes what flows back through layers of some kind, and there was none.
+    #[error(
+        "the model shows no ReLU of `candlelight::nn`, so that no rule fired; {}; use `candlelight::nn` for the \
+         activations (candle's own `Tensor::relu` cannot be seen), or a method that is not bound to ReLUs",
+        passed_by_hint(.passed_by)
+    )]
+    NoRuleFired {
+        /// Activations that ran and take no such rule, with what they are.
+        passed_by: Vec<String>,
+    },
+
     /// A method that is not in the registry.
     #[error("unknown method `{name}`; nearest: {}", .nearest.join(", "))]
     UnknownMethod {
@@ -202,6 +213,14 @@ fn nearest_hint(seen: &[String]) -> String {
     match seen {
         [] => "the model reports no layers: build it from `candlelight::nn` layers or call `tap`".into(),
         seen => format!("seen, nearest first: {}", seen.join(", ")),
+    }
+}
+
+fn passed_by_hint(passed_by: &[String]) -> String {
+    match passed_by {
+        [] => "no other activation was seen".into(),
+        [first] => format!("seen was {first}"),
+        [first, .., last] => format!("seen were {} activations, from {first} to {last}", passed_by.len()),
     }
 }
 

@@ -40,9 +40,9 @@ pub use convergence::{Completeness, Convergence, Cost, Sampling};
 pub use error::{Error, Result};
 pub use explain::Explain;
 pub use methods::{
-    AttentionRollout, Draw, ExpectedGradients, Family, GradCam, HeadFusion, InputXGradient,
-    IntegratedGradients, METHODS, Method, Noise, Quadrature, Saliency, Settings, Sign, SmoothGrad, Statistic,
-    method, rollout,
+    AttentionRollout, Deconvnet, Draw, ExpectedGradients, Family, GradCam, GuidedBackprop, HeadFusion,
+    InputXGradient, IntegratedGradients, METHODS, Method, Noise, Quadrature, Saliency, Settings, SmoothGrad,
+    Statistic, method, rollout,
 };
 pub use model::Model;
 pub use placement::{Axis, Placement};

@@ -2,7 +2,7 @@
 //! the checks on what the model returns are in one place.
 
 use crate::error::continue_or_cancel;
-use crate::scope::{Tape, bytes_held, unwatched};
+use crate::scope::{Rules, Tape, bytes_held, unwatched};
 use crate::target::{Resolved, check_one_per_row};
 use crate::{Budget, Cost, Error, Model, Progress, Query, Result, Target};
 use candle_core::{DType, Tensor, Var};
@@ -22,6 +22,7 @@ const UNSEEN_PER_INPUT: usize = 64;
 
 /// One run of a method over a query.
 pub(crate) struct Run<'a> {
+    rules: Rules,
     model: &'a dyn Model,
     query: &'a Query,
     batch: usize,
@@ -38,9 +39,15 @@ pub(crate) struct Prediction {
 impl<'a> Run<'a> {
     /// A run that will evaluate `rows` rows in all.
     pub(crate) fn new(model: &'a dyn Model, query: &'a Query, rows: usize) -> Result<Self> {
+        Self::under(Rules::default(), model, query, rows)
+    }
+
+    /// A run whose gradients obey `rules`.
+    pub(crate) fn under(rules: Rules, model: &'a dyn Model, query: &'a Query, rows: usize) -> Result<Self> {
         check_input(query.input())?;
-        let batch = batch_rows(model, query, rows)?;
-        Ok(Self { model, query, batch, progress: Progress { done: 0, of: rows }, cost: Cost::default() })
+        let batch = batch_rows(&rules, model, query, rows)?;
+        let progress = Progress { done: 0, of: rows };
+        Ok(Self { rules, model, query, batch, progress, cost: Cost::default() })
     }
 
     pub(crate) fn input(&self) -> &'a Tensor {
@@ -112,7 +119,7 @@ impl<'a> Run<'a> {
 
     fn gradients_of(&self, x: &Tensor, rows: &[usize], target: &Resolved) -> Result<Tensor> {
         let x = Var::from_tensor(x)?;
-        let outputs = self.outputs(&x, self.model.forward(&x)?)?;
+        let outputs = self.outputs(&x, self.rules.forward(self.model, &x)?)?;
         gradient(&target.scores(&outputs, rows)?, &x)
     }
 
@@ -121,7 +128,7 @@ impl<'a> Run<'a> {
         let (mut predictions, mut gradients) = (Vec::new(), Vec::new());
         for range in self.batches(self.rows()) {
             let x = Var::from_tensor(&self.input().narrow(0, range.start, range.len())?.contiguous()?)?;
-            let outputs = self.outputs(&x, self.model.forward(&x)?)?;
+            let outputs = self.outputs(&x, self.rules.forward(self.model, &x)?)?;
             let (prediction, scores) = self.resolve(&range, &outputs)?;
             gradients.push(gradient(&scores, &x)?);
             predictions.push(prediction);
@@ -233,22 +240,22 @@ fn gradient(scores: &Tensor, x: &Var) -> Result<Tensor> {
     }
 }
 
-fn batch_rows(model: &dyn Model, query: &Query, rows: usize) -> Result<usize> {
+fn batch_rows(rules: &Rules, model: &dyn Model, query: &Query, rows: usize) -> Result<usize> {
     let bytes = match query.budget_asked() {
         Budget::Rows(rows) => return Ok(rows.max(1)),
         _ if rows <= 1 => return Ok(1),
         Budget::Bytes(bytes) => bytes,
         Budget::Auto => AUTO_BYTES,
     };
-    let fitting = bytes / row_bytes(model, &query.input().narrow(0, 0, 1)?)?.max(1);
+    let fitting = bytes / row_bytes(rules, model, &query.input().narrow(0, 0, 1)?)?.max(1);
     let most = if query.budget_asked() == Budget::Auto { AUTO_ROWS } else { usize::MAX };
     Ok(fitting.clamp(1, most))
 }
 
 /// Bytes that one row's gradient pass holds at its peak, by the outputs of the layers that it shows.
-fn row_bytes(model: &dyn Model, row: &Tensor) -> Result<usize> {
+fn row_bytes(rules: &Rules, model: &dyn Model, row: &Tensor) -> Result<usize> {
     let input = row.elem_count() * row.dtype().size_in_bytes();
-    let held = bytes_held(model, row)?;
+    let held = bytes_held(rules, model, row)?;
     Ok(PASS_PER_HELD * if held == 0 { UNSEEN_PER_INPUT * input } else { held + input })
 }
 

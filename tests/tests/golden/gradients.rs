@@ -3,8 +3,8 @@
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor};
 use candlelight_core::{
-    Attribution, Baseline, Draw, ExpectedGradients, Explain, InputXGradient, IntegratedGradients, Noise,
-    Quadrature, References, Saliency, SmoothGrad, Statistic,
+    Attribution, Baseline, Deconvnet, Draw, ExpectedGradients, Explain, GuidedBackprop, InputXGradient,
+    IntegratedGradients, Noise, Quadrature, References, Saliency, SmoothGrad, Statistic,
 };
 
 use crate::methods::{Outputs, Setup, one};
@@ -21,6 +21,14 @@ pub fn saliency(setup: &Setup) -> Result<Outputs> {
 
 pub fn input_x_gradient(setup: &Setup) -> Result<Outputs> {
     Ok(one("attribution", setup.explain(&InputXGradient)?.values().clone()))
+}
+
+pub fn guided_backprop(setup: &Setup) -> Result<Outputs> {
+    Ok(one("attribution", setup.explain(&GuidedBackprop)?.values().clone()))
+}
+
+pub fn deconvnet(setup: &Setup) -> Result<Outputs> {
+    Ok(one("attribution", setup.explain(&Deconvnet)?.values().clone()))
 }
 
 pub fn integrated_gradients(setup: &Setup) -> Result<Outputs> {

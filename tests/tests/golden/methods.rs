@@ -34,6 +34,8 @@ pub const METHODS: &[(&str, Run)] = &[
     ("input_x_gradient", gradients::input_x_gradient),
     ("integrated_gradients", gradients::integrated_gradients),
     ("expected_gradients", gradients::expected_gradients),
+    ("guided_backprop", gradients::guided_backprop),
+    ("deconvolution", gradients::deconvnet),
     ("smoothgrad/smoothgrad_sq/vargrad", gradients::smoothgrad),
     ("layer_activation", layers::activation),
     ("layer_gradient_x_activation", layers::gradient_x_activation),

@@ -3,9 +3,9 @@
 
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Tensor};
-use candlelight_core::{Attribution, Budget, Explain, METHODS, Method, Query};
+use candlelight_core::{Attribution, Budget, Explain, METHODS, Method, Query, method};
 
-use crate::fixtures::{assert_near, images, settings, vit};
+use crate::fixtures::{assert_near, images, model_for, settings};
 
 /// Rows explained alone and together go through matrix products of other shapes: rounding in double precision, grown
 /// by three layers.
@@ -25,9 +25,8 @@ fn query(x: &Tensor, classes: &[usize]) -> Query {
 
 /// Explains `query` with every method and hands the map to `visit`.
 fn with_all(query: &Query, mut visit: impl FnMut(&'static str, &Attribution) -> Result<()>) -> Result<()> {
-    let model = vit(DType::F64)?;
     for method in METHODS {
-        let map = build(method)?.attribute(&*model, query)?;
+        let map = build(method)?.attribute(&*model_for(method, DType::F64)?, query)?;
         visit(method.name, &map).context(method.name)?;
     }
     Ok(())
@@ -116,12 +115,11 @@ fn single_precision_agrees_with_double_where_nothing_is_drawn() -> Result<()> {
     /// Single precision through three layers, and a path.
     const SINGLE: f64 = 1e-4;
     let x = images(DType::F64)?;
-    let single = vit(DType::F32)?;
     let query_single = query(&x.to_dtype(DType::F32)?, &CLASSES);
     let mut methods = METHODS.iter();
     with_all(&query(&x, &CLASSES), |name, map| {
         let method = methods.next().context("a method is missing")?;
-        let other = build(method)?.attribute(&*single, &query_single)?;
+        let other = build(method)?.attribute(&*model_for(method, DType::F32)?, &query_single)?;
         ensure!(other.values().dtype() == DType::F32, "the map has dtype {:?}", other.values().dtype());
         assert_near(&other.values().to_dtype(DType::F64)?, map.values(), SINGLE, name)
     })
@@ -130,8 +128,8 @@ fn single_precision_agrees_with_double_where_nothing_is_drawn() -> Result<()> {
 #[test]
 fn every_map_tells_method_classes_scores_and_cost() -> Result<()> {
     let x = images(DType::F64)?;
-    let logits = vit(DType::F64)?.forward(&x)?.to_vec2::<f64>()?;
     with_all(&query(&x, &CLASSES), |name, map| {
+        let logits = model_for(method(name)?, DType::F64)?.forward(&x)?.to_vec2::<f64>()?;
         ensure!(map.method().starts_with(name), "called `{}`", map.method());
         ensure!(map.classes() == CLASSES);
         ensure!(map.values().dim(0)? == CLASSES.len());

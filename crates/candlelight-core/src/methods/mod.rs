@@ -1,8 +1,10 @@
 //! The methods, one file each, and their registry.
 
 mod attention_rollout;
+mod deconvnet;
 mod expected_gradients;
 mod grad_cam;
+mod guided_backprop;
 mod input_x_gradient;
 mod integrated_gradients;
 mod quadrature;
@@ -11,17 +13,21 @@ mod smooth_grad;
 mod versions;
 
 pub use attention_rollout::{AttentionRollout, HeadFusion, rollout};
+pub use deconvnet::Deconvnet;
 pub use expected_gradients::{Draw, ExpectedGradients};
 pub use grad_cam::GradCam;
+pub use guided_backprop::GuidedBackprop;
 pub use input_x_gradient::InputXGradient;
 pub use integrated_gradients::IntegratedGradients;
 pub use quadrature::Quadrature;
-pub use saliency::{Saliency, Sign};
+pub use saliency::Saliency;
 pub use smooth_grad::{Noise, SmoothGrad, Statistic};
 
 use crate::baseline::References;
 use crate::error::nearest;
-use crate::{Error, Explain, Result};
+use crate::schedule::Run;
+use crate::scope::{Kind, Rule, Rules, Selector};
+use crate::{Attribution, Convergence, Error, Explain, Model, Query, Result};
 use candle_core::Tensor;
 
 /// What kind of method it is.
@@ -87,6 +93,20 @@ pub static METHODS: &[Method] = &[
         family: Family::Gradient,
         paper: "https://arxiv.org/abs/1605.01713",
         build: |_| Ok(Box::new(InputXGradient)),
+    },
+    Method {
+        name: "guided-backprop",
+        title: "Guided Backpropagation",
+        family: Family::Gradient,
+        paper: "https://arxiv.org/abs/1412.6806",
+        build: |_| Ok(Box::new(GuidedBackprop)),
+    },
+    Method {
+        name: "deconvnet",
+        title: "Deconvnet",
+        family: Family::Gradient,
+        paper: "https://arxiv.org/abs/1311.2901",
+        build: |_| Ok(Box::new(Deconvnet)),
     },
     Method {
         name: "integrated-gradients",
@@ -162,6 +182,14 @@ pub fn method(name: &str) -> Result<&'static Method> {
         nearest.truncate(3);
         Error::UnknownMethod { name: name.to_owned(), nearest }
     })
+}
+
+/// The gradient of the score where every rectifier obeys `rule`.
+fn rectified(name: String, rule: Rule, model: &dyn Model, query: &Query) -> Result<Attribution> {
+    let rules = Rules::new([(Selector::Kind(Kind::Activation), rule)]);
+    let mut run = Run::under(rules, model, query, query.input().dims()[0])?;
+    let (prediction, signal) = run.gradients_of_input()?;
+    Ok(Attribution::new(name, signal, prediction, Convergence::exact(), run.cost()))
 }
 
 /// A count that must be at least one.

@@ -22,6 +22,7 @@ pub struct Attribution {
     pub(crate) method: String,
     pub(crate) values: Tensor,
     pub(crate) reading: Reading,
+    pub(crate) laid_out: Option<Tensor>,
     pub(crate) layer: Option<String>,
     pub(crate) placement: Option<Placement>,
     pub(crate) classes: Vec<usize>,
@@ -39,8 +40,19 @@ impl Attribution {
         cost: Cost,
     ) -> Self {
         let classes = prediction.target.classes();
-        let (reading, scores) = (Reading::Signed, prediction.scores);
-        Self { method, values, reading, layer: None, placement: None, classes, scores, convergence, cost }
+        let (reading, scores, laid_out) = (Reading::Signed, prediction.scores, None);
+        Self {
+            method,
+            values,
+            reading,
+            laid_out,
+            layer: None,
+            placement: None,
+            classes,
+            scores,
+            convergence,
+            cost,
+        }
     }
 
     /// The method's name as in the registry; composed methods name their parts.
@@ -48,10 +60,16 @@ impl Attribution {
         &self.method
     }
 
-    /// The map: the input's shape for methods that explain the input, `[N, 1, h, w]` for maps of a layer or of
-    /// tokens.
+    /// The map: the input's shape for methods that explain the input, the layer's output's for methods that explain
+    /// the units of a layer, `[N, 1, h, w]` for class activation maps and maps of tokens.
     pub fn values(&self) -> &Tensor {
         &self.values
+    }
+
+    /// What is drawn and measured: the values; those of a transformer's tokens laid out on the image, `[N, C, h, w]`,
+    /// without the tokens that are no patches.
+    pub fn maps(&self) -> &Tensor {
+        self.laid_out.as_ref().unwrap_or(&self.values)
     }
 
     /// How the values are meant to be read.
@@ -89,13 +107,13 @@ impl Attribution {
         self.placement
     }
 
-    /// The map summed over channels and brought to the image, `[N, height, width]`: bilinear between the
+    /// The [maps](Self::maps) summed over channels and brought to the image, `[N, height, width]`: bilinear between the
     /// [places](Self::placement) of its cells. Sign and scale stay. [`bilinear`] is what peers do instead.
     ///
     /// # Errors
     /// If the values are no maps of rank 4.
     pub fn plane(&self, height: usize, width: usize) -> Result<Tensor> {
-        let summed = self.values.sum_keepdim(1)?;
+        let summed = self.maps().sum_keepdim(1)?;
         let resized = match self.placement {
             Some(placement) => place(&summed, placement, height, width),
             None => bilinear(&summed, height, width),

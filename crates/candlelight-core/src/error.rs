@@ -61,6 +61,15 @@ pub enum Error {
         seen: Vec<String>,
     },
 
+    /// A layer that was asked for ran more than once in a forward pass.
+    #[error("layer `{name}` ran {times} times in one pass; give each run a name of its own with `tap`")]
+    AmbiguousLayer {
+        /// The name asked for.
+        name: String,
+        /// How often it ran.
+        times: usize,
+    },
+
     /// No layer of the kind that a method needs ran.
     #[error("the model shows no {what}; {hint}")]
     MissingLayer {

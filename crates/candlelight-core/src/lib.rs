@@ -41,8 +41,9 @@ pub use error::{Error, Result};
 pub use explain::Explain;
 pub use methods::{
     AttentionRollout, Deconvnet, Draw, ExpectedGradients, Family, GradCam, GuidedBackprop, HeadFusion,
-    InputXGradient, IntegratedGradients, METHODS, Method, Noise, Quadrature, Saliency, Settings, SmoothGrad,
-    Statistic, method, rollout,
+    InputXGradient, IntegratedGradients, InternalInfluence, LayerConductance, LayerGradientXActivation,
+    LayerIntegratedGradients, METHODS, Method, Neuron, NeuronConductance, Noise, Quadrature, Saliency,
+    Settings, SmoothGrad, Statistic, StepGradient, Unit, method, rollout,
 };
 pub use model::Model;
 pub use placement::{Axis, Placement};

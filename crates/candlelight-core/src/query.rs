@@ -120,6 +120,18 @@ impl Query {
         self.progress.as_ref().map_or(ControlFlow::Continue(()), |f| f(progress))
     }
 
+    /// The same question without a word on how far it is.
+    pub(crate) fn quiet(&self) -> Self {
+        Self { progress: None, ..self.clone() }
+    }
+
+    /// The same question to be answered after `rows` evaluations: they count in its progress.
+    pub(crate) fn after(self, rows: usize) -> Self {
+        let Some(report) = self.progress.clone() else { return self };
+        let shifted = move |Progress { done, of }| report(Progress { done: done + rows, of: of + rows });
+        self.on_progress(shifted)
+    }
+
     /// The same question about one batch of other inputs, all in flight at once; progress is the caller's to report.
     pub(crate) fn about(&self, batch: &Tensor, target: Target) -> Self {
         let budget = Budget::Rows(batch.dims()[0]);

@@ -2,7 +2,7 @@
 //! the checks on what the model returns are in one place.
 
 use crate::error::continue_or_cancel;
-use crate::scope::{Rules, Tape, bytes_held, unwatched};
+use crate::scope::{Rules, Selector, Tape, Watch, bytes_held, unwatched, watch};
 use crate::target::{Resolved, check_one_per_row};
 use crate::{Budget, Cost, Error, Model, Progress, Query, Result, Target};
 use candle_core::{DType, Tensor, Var};
@@ -90,6 +90,20 @@ impl<'a> Run<'a> {
         to_f64(&target.scores(&outputs, rows)?)
     }
 
+    /// The scores of `points` with `outputs` in place of what `layer` gives.
+    pub(crate) fn scores_with(
+        &mut self,
+        layer: &str,
+        (points, outputs): (&Tensor, &Tensor),
+        rows: &[usize],
+        target: &Resolved,
+    ) -> Result<Vec<f64>> {
+        let replaced = vec![(Selector::Name(layer.to_owned()), Watch::Replace(outputs.clone()))];
+        let outputs = self.outputs(points, watch(self.model, points, replaced)?.output().clone())?;
+        self.spent(Cost { forwards: rows.len(), backwards: 0 })?;
+        to_f64(&target.scores(&outputs, rows)?)
+    }
+
     /// For every row of the query, what its target says of each of `points`.
     pub(crate) fn scores_for_all_rows(
         &mut self,
@@ -101,26 +115,88 @@ impl<'a> Run<'a> {
         (0..self.rows()).map(|row| to_f64(&target.scores(&outputs, &vec![row; count])?)).collect()
     }
 
-    /// The gradients of the scores of `points`, of which point k is a version of row `rows[k]`. On the CPU a few points
-    /// go to each worker; a device gets all of them at once.
-    pub(crate) fn gradients(&mut self, points: &Tensor, rows: &[usize], target: &Resolved) -> Result<Tensor> {
-        let together = match points.device().is_cpu() {
-            true => rows.len().div_ceil(rayon::current_num_threads()).clamp(1, ROWS_PER_WORKER),
-            false => rows.len().max(1),
-        };
-        let part = |(part, rows): (usize, &[usize])| {
-            let x = points.detach().narrow(0, part * together, rows.len())?.contiguous()?;
-            unwatched(|| self.gradients_of(&x, rows, target))
-        };
-        let parts = rows.par_chunks(together).enumerate().map(part).collect::<Result<Vec<_>>>()?;
+    /// The scores of `points`, of which point k is a version of row `rows[k]`, and their gradients.
+    pub(crate) fn slopes(
+        &mut self,
+        points: &Tensor,
+        rows: &[usize],
+        target: &Resolved,
+    ) -> Result<(Vec<f64>, Tensor)> {
+        let parts = self.spread(points, |x, range| self.slopes_of(&x, &rows[range], target))?;
         self.spent(Cost { forwards: rows.len(), backwards: rows.len() })?;
+        let (scores, gradients): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+        Ok((scores.concat(), Tensor::cat(&gradients, 0)?))
+    }
+
+    fn slopes_of(&self, x: &Tensor, rows: &[usize], target: &Resolved) -> Result<(Vec<f64>, Tensor)> {
+        let x = Var::from_tensor(x)?;
+        let outputs = self.outputs(&x, self.rules.forward(self.model, &x)?)?;
+        let scores = target.scores(&outputs, rows)?;
+        let gradient = gradient(&scores, &x)?;
+        Ok((to_f64(&scores)?, gradient))
+    }
+
+    /// The activations of `layer` at `points`, of which point k is a version of row `rows[k]`, and the gradients of
+    /// their scores there. With `outputs` the layer's own are replaced by them.
+    pub(crate) fn slopes_at(
+        &mut self,
+        layer: &str,
+        (points, outputs): (&Tensor, Option<&Tensor>),
+        rows: &[usize],
+        target: &Resolved,
+    ) -> Result<(Tensor, Tensor)> {
+        let parts = self.spread(points, |x, range| {
+            let part = |outputs: &Tensor| outputs.narrow(0, range.start, range.len());
+            let cut = outputs.map(part).transpose()?.map_or(Watch::Cut, Watch::Replace);
+            let tape = watch(self.model, &x, vec![(Selector::Name(layer.to_owned()), cut)])?;
+            let scores = target.scores(&self.outputs(&x, tape.output().clone())?, &rows[range])?;
+            let activation = tape.only()?.activation().clone();
+            Ok((activation, tape.gradients(&scores.sum_all()?)?.remove(0)))
+        })?;
+        self.spent(Cost { forwards: rows.len(), backwards: rows.len() })?;
+        let (activations, gradients): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+        Ok((Tensor::cat(&activations, 0)?, Tensor::cat(&gradients, 0)?))
+    }
+
+    /// The gradients of what the scores of `points` owe to one unit of `layer`, ∂f/∂h · ∂h/∂x: for point k, a version
+    /// of row `rows[k]`, to unit `units[k]` of the layer's output taken flat.
+    pub(crate) fn slopes_through(
+        &mut self,
+        (layer, units): (&str, &[u32]),
+        points: &Tensor,
+        rows: &[usize],
+        target: &Resolved,
+    ) -> Result<Tensor> {
+        let parts = self.spread(points, |x, range| {
+            let x = Var::from_tensor(&x)?;
+            let tape = watch(self.model, &x, vec![(Selector::Name(layer.to_owned()), Watch::Split)])?;
+            let scores = target.scores(&self.outputs(&x, tape.output().clone())?, &rows[range.clone()])?;
+            let slope = tape.gradients(&scores.sum_all()?)?.remove(0).detach();
+            let index = Tensor::new(&units[range], x.device())?.unsqueeze(1)?;
+            let unit = |layer: &Tensor| layer.flatten_from(1)?.contiguous()?.gather(&index, 1);
+            gradient(&(unit(tape.only()?.activation())? * unit(&slope)?)?, &x)
+        })?;
+        self.spent(Cost { forwards: rows.len(), backwards: 2 * rows.len() })?;
         Ok(Tensor::cat(&parts, 0)?)
     }
 
-    fn gradients_of(&self, x: &Tensor, rows: &[usize], target: &Resolved) -> Result<Tensor> {
-        let x = Var::from_tensor(x)?;
-        let outputs = self.outputs(&x, self.rules.forward(self.model, &x)?)?;
-        gradient(&target.scores(&outputs, rows)?, &x)
+    /// Runs `part` on a few of `points` at a time: so many go to each worker of a CPU; a device gets all at once.
+    fn spread<R: Send>(
+        &self,
+        points: &Tensor,
+        part: impl Fn(Tensor, Range<usize>) -> Result<R> + Sync,
+    ) -> Result<Vec<R>> {
+        let count = points.dims()[0];
+        let together = match points.device().is_cpu() {
+            true => count.div_ceil(rayon::current_num_threads()).clamp(1, ROWS_PER_WORKER),
+            false => count.max(1),
+        };
+        let part = |index: usize| {
+            let range = index * together..((index + 1) * together).min(count);
+            let x = points.detach().narrow(0, range.start, range.len())?.contiguous()?;
+            unwatched(|| part(x, range))
+        };
+        (0..count.div_ceil(together)).into_par_iter().map(part).collect()
     }
 
     /// Score and gradient of the query's own rows, each in one pass.

@@ -59,7 +59,7 @@ impl Heatmap {
     /// The map of an explanation with one row, read as it is meant to be, its cells where they lie on the picture.
     pub fn of(attribution: &Attribution) -> Self {
         let placement = attribution.placement();
-        Self { placement, ..Self::new(attribution.values()).reading(attribution.reading()) }
+        Self { placement, ..Self::new(attribution.maps()).reading(attribution.reading()) }
     }
 
     /// A map in its own units.

@@ -54,7 +54,7 @@ fn quadrature(setup: &Setup) -> Result<(Quadrature, usize, f64)> {
     })
 }
 
-fn baseline(setup: &Setup) -> Result<Baseline> {
+pub fn baseline(setup: &Setup) -> Result<Baseline> {
     let params = &setup.case.params;
     match (params["baseline"].as_str(), params["baseline"].as_f64()) {
         (Some(name), _) => Ok(Baseline::Tensor(setup.input(name)?)),

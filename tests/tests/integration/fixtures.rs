@@ -12,6 +12,9 @@ use std::collections::HashMap;
 /// Methods that change what flows back through a ReLU, and refuse models without one.
 pub const NEED_RELUS: [&str; 2] = ["guided-backprop", "deconvnet"];
 
+/// Methods whose score is a unit of a layer, and no class's.
+pub const EXPLAIN_A_UNIT: [&str; 2] = ["neuron-saliency", "neuron-integrated-gradients"];
+
 /// Steps and samples where the number does not matter: enough for two batches of three.
 pub const STEPS: usize = 5;
 

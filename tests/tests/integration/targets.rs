@@ -17,8 +17,15 @@ fn explain(method: &Method, target: Target) -> Result<Tensor> {
     Ok(map.values().clone())
 }
 
-/// Methods whose map is not linear in the score.
-const NOT_LINEAR: [&str; 3] = ["saliency", "guided-backprop", "deconvnet"];
+/// Methods whose map is not linear in the score, and those that choose a unit by it.
+const NOT_LINEAR: [&str; 6] = [
+    "saliency",
+    "guided-backprop",
+    "deconvnet",
+    "neuron-saliency",
+    "neuron-integrated-gradients",
+    "neuron-conductance",
+];
 
 #[test]
 fn a_contrast_is_the_difference_of_two_explanations() -> Result<()> {

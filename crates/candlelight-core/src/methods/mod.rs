@@ -7,6 +7,13 @@ mod grad_cam;
 mod guided_backprop;
 mod input_x_gradient;
 mod integrated_gradients;
+mod internal_influence;
+mod layer;
+mod layer_conductance;
+mod layer_gradient_x_activation;
+mod layer_integrated_gradients;
+mod neuron;
+mod neuron_conductance;
 mod quadrature;
 mod saliency;
 mod smooth_grad;
@@ -19,13 +26,19 @@ pub use grad_cam::GradCam;
 pub use guided_backprop::GuidedBackprop;
 pub use input_x_gradient::InputXGradient;
 pub use integrated_gradients::IntegratedGradients;
+pub use internal_influence::InternalInfluence;
+pub use layer_conductance::{LayerConductance, StepGradient};
+pub use layer_gradient_x_activation::LayerGradientXActivation;
+pub use layer_integrated_gradients::LayerIntegratedGradients;
+pub use neuron::{Neuron, Unit};
+pub use neuron_conductance::NeuronConductance;
 pub use quadrature::Quadrature;
 pub use saliency::Saliency;
 pub use smooth_grad::{Noise, SmoothGrad, Statistic};
 
-use crate::baseline::References;
+use crate::baseline::{Baseline, References};
 use crate::error::nearest;
-use crate::schedule::Run;
+use crate::schedule::{Prediction, Run};
 use crate::scope::{Kind, Rule, Rules, Selector};
 use crate::{Attribution, Convergence, Error, Explain, Model, Query, Result};
 use candle_core::Tensor;
@@ -40,6 +53,10 @@ pub enum Family {
     Path,
     /// Maps of a layer, weighted by gradients.
     ClassActivation,
+    /// The units of a layer.
+    Layer,
+    /// One unit of a layer, explained at the input.
+    Neuron,
     /// Attention probabilities.
     Attention,
 }
@@ -164,6 +181,76 @@ pub static METHODS: &[Method] = &[
         },
     },
     Method {
+        name: "layer-gradient-x-activation",
+        title: "Layer Gradient x Activation",
+        family: Family::Layer,
+        paper: "https://arxiv.org/abs/1711.06104",
+        build: |settings| {
+            let method = LayerGradientXActivation::default();
+            Ok(Box::new(set(method, &settings.layer, |_, layer| LayerGradientXActivation::at(layer))))
+        },
+    },
+    Method {
+        name: "layer-integrated-gradients",
+        title: "Layer Integrated Gradients",
+        family: Family::Layer,
+        paper: "https://arxiv.org/abs/1703.01365",
+        build: |settings| {
+            let method = LayerIntegratedGradients::default();
+            let method = set(method, &settings.layer, |_, layer| LayerIntegratedGradients::at(layer));
+            Ok(Box::new(set(method, &settings.steps, LayerIntegratedGradients::steps)))
+        },
+    },
+    Method {
+        name: "layer-conductance",
+        title: "Layer Conductance",
+        family: Family::Layer,
+        paper: "https://arxiv.org/abs/1805.12233",
+        build: |settings| {
+            let method = LayerConductance::default();
+            let method = set(method, &settings.layer, |_, layer| LayerConductance::at(layer));
+            Ok(Box::new(set(method, &settings.steps, LayerConductance::steps)))
+        },
+    },
+    Method {
+        name: "internal-influence",
+        title: "Internal Influence",
+        family: Family::Layer,
+        paper: "https://arxiv.org/abs/1802.03788",
+        build: |settings| {
+            let method = InternalInfluence::default();
+            let method = set(method, &settings.layer, |_, layer| InternalInfluence::at(layer));
+            Ok(Box::new(set(method, &settings.steps, InternalInfluence::steps)))
+        },
+    },
+    Method {
+        name: "neuron-saliency",
+        title: "Neuron Gradient",
+        family: Family::Neuron,
+        paper: "https://arxiv.org/abs/1312.6034",
+        build: |settings| Ok(Box::new(set(Neuron::default(), &settings.layer, Neuron::at))),
+    },
+    Method {
+        name: "neuron-integrated-gradients",
+        title: "Neuron Integrated Gradients, or any explainer",
+        family: Family::Neuron,
+        paper: "https://arxiv.org/abs/1703.01365",
+        build: |settings| {
+            let inner = set(IntegratedGradients::default(), &settings.steps, IntegratedGradients::steps);
+            Ok(Box::new(set(Neuron::over(inner), &settings.layer, Neuron::at)))
+        },
+    },
+    Method {
+        name: "neuron-conductance",
+        title: "Neuron Conductance",
+        family: Family::Neuron,
+        paper: "https://arxiv.org/abs/1805.12233",
+        build: |settings| {
+            let method = set(NeuronConductance::default(), &settings.layer, NeuronConductance::at);
+            Ok(Box::new(set(method, &settings.steps, NeuronConductance::steps)))
+        },
+    },
+    Method {
         name: "attention-rollout",
         title: "Attention Rollout",
         family: Family::Attention,
@@ -182,6 +269,30 @@ pub fn method(name: &str) -> Result<&'static Method> {
         nearest.truncate(3);
         Error::UnknownMethod { name: name.to_owned(), nearest }
     })
+}
+
+/// `method` with `value`, if there is one.
+fn set<M, V: Clone>(method: M, value: &Option<V>, with: impl FnOnce(M, V) -> M) -> M {
+    match value {
+        Some(value) => with(method, value.clone()),
+        None => method,
+    }
+}
+
+/// The baseline of every row, `[N, …]` like `input`.
+fn baselines(baseline: &Baseline, input: &Tensor) -> Result<Tensor> {
+    baseline.like(input)
+}
+
+/// f(x) − f(x′) of every row.
+fn differences(run: &mut Run, baselines: &Tensor, prediction: &Prediction) -> Result<Vec<f64>> {
+    let mut differences = Vec::with_capacity(run.rows());
+    for range in run.batches(run.rows()) {
+        let points = baselines.narrow(0, range.start, range.len())?;
+        let scores = run.scores(&points, &Vec::from_iter(range.clone()), &prediction.target)?;
+        differences.extend(range.zip(scores).map(|(row, score)| prediction.scores[row] - score));
+    }
+    Ok(differences)
 }
 
 /// The gradient of the score where every rectifier obeys `rule`.

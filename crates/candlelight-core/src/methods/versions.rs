@@ -19,7 +19,7 @@ pub(super) fn gradients<C>(
         let rows: Vec<usize> = range.clone().map(|k| k / draws).collect();
         let versions = range.map(|k| version(k / draws, k % draws)).collect::<Result<Vec<_>>>()?;
         let (points, contexts): (Vec<Tensor>, Vec<C>) = versions.into_iter().unzip();
-        let gradients = run.gradients(&Tensor::stack(&points, 0)?, &rows, target)?;
+        let (_, gradients) = run.slopes(&Tensor::stack(&points, 0)?, &rows, target)?;
         for (n, (row, context)) in rows.into_iter().zip(contexts).enumerate() {
             visit(row, context, &gradients.get(n)?)?;
         }

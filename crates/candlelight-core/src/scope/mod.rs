@@ -214,7 +214,7 @@ impl Scope {
             .watches
             .iter()
             .find(|(selector, _)| selector.matches(&layer.name, kind))
-            .map(|(_, watch)| *watch);
+            .map(|(_, watch)| watch.clone());
         let slot = watch.map(|watch| {
             let slot = tape::Slot::default();
             self.marks.push(Mark { layer: layer.clone(), slot: slot.clone() });

@@ -56,6 +56,11 @@ impl<'a> Run<'a> {
         self.cost
     }
 
+    /// How many rows the budget lets through the model at once.
+    pub(crate) fn batch(&self) -> usize {
+        self.batch
+    }
+
     /// The parts in which `n` rows go through the model.
     pub(crate) fn batches(&self, n: usize) -> impl Iterator<Item = Range<usize>> + use<> {
         let batch = self.batch;
@@ -94,26 +99,34 @@ impl<'a> Run<'a> {
         (0..self.rows()).map(|row| to_f64(&target.scores(&outputs, &vec![row; count])?)).collect()
     }
 
-    /// The gradients of the scores of `points`, of which point k is a version of row `rows[k]`. On the CPU a few points
-    /// go to each worker; a device gets all of them at once.
-    pub(crate) fn gradients(&mut self, points: &Tensor, rows: &[usize], target: &Resolved) -> Result<Tensor> {
+    /// The scores of `points`, of which point k is a version of row `rows[k]`, and their gradients. On the CPU a few
+    /// points go to each worker; a device gets all of them at once.
+    pub(crate) fn slopes(
+        &mut self,
+        points: &Tensor,
+        rows: &[usize],
+        target: &Resolved,
+    ) -> Result<(Vec<f64>, Tensor)> {
         let together = match points.device().is_cpu() {
             true => rows.len().div_ceil(rayon::current_num_threads()).clamp(1, ROWS_PER_WORKER),
             false => rows.len().max(1),
         };
         let part = |(part, rows): (usize, &[usize])| {
             let x = points.detach().narrow(0, part * together, rows.len())?.contiguous()?;
-            unwatched(|| self.gradients_of(&x, rows, target))
+            unwatched(|| self.slopes_of(&x, rows, target))
         };
         let parts = rows.par_chunks(together).enumerate().map(part).collect::<Result<Vec<_>>>()?;
         self.spent(Cost { forwards: rows.len(), backwards: rows.len() })?;
-        Ok(Tensor::cat(&parts, 0)?)
+        let (scores, gradients): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+        Ok((scores.concat(), Tensor::cat(&gradients, 0)?))
     }
 
-    fn gradients_of(&self, x: &Tensor, rows: &[usize], target: &Resolved) -> Result<Tensor> {
+    fn slopes_of(&self, x: &Tensor, rows: &[usize], target: &Resolved) -> Result<(Vec<f64>, Tensor)> {
         let x = Var::from_tensor(x)?;
         let outputs = self.outputs(&x, self.model.forward(&x)?)?;
-        gradient(&target.scores(&outputs, rows)?, &x)
+        let scores = target.scores(&outputs, rows)?;
+        let gradient = gradient(&scores, &x)?;
+        Ok((to_f64(&scores)?, gradient))
     }
 
     /// Score and gradient of the query's own rows, each in one pass.
@@ -154,6 +167,13 @@ impl<'a> Run<'a> {
     pub(crate) fn spent(&mut self, cost: Cost) -> Result<()> {
         self.cost += cost;
         self.progress.done = (self.progress.done + cost.forwards).min(self.progress.of);
+        let Progress { done, of } = self.progress;
+        continue_or_cancel(self.query.report(self.progress), done, of)
+    }
+
+    /// Reports that nothing more is to come: a run that stopped by itself may have planned for more.
+    pub(crate) fn finish(&mut self) -> Result<()> {
+        self.progress.done = self.progress.of;
         let Progress { done, of } = self.progress;
         continue_or_cancel(self.query.report(self.progress), done, of)
     }

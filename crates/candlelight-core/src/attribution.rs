@@ -6,9 +6,10 @@ use crate::{Convergence, Cost, Placement, Result};
 use candle_core::Tensor;
 
 /// How a map is meant to be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reading {
     /// Positive values speak for the class, negative ones against it.
+    #[default]
     Signed,
     /// Only positive values mean anything.
     Positive,
@@ -28,6 +29,7 @@ pub struct Attribution {
     pub(crate) classes: Vec<usize>,
     pub(crate) scores: Vec<f64>,
     pub(crate) convergence: Convergence,
+    pub(crate) error: Option<Tensor>,
     pub(crate) cost: Cost,
 }
 
@@ -40,17 +42,19 @@ impl Attribution {
         cost: Cost,
     ) -> Self {
         let classes = prediction.target.classes();
-        let (reading, scores, laid_out) = (Reading::Signed, prediction.scores, None);
+        let (reading, scores) = (Reading::Signed, prediction.scores);
+        let (laid_out, layer, placement, error) = (None, None, None, None);
         Self {
             method,
             values,
             reading,
             laid_out,
-            layer: None,
-            placement: None,
+            layer,
+            placement,
             classes,
             scores,
             convergence,
+            error,
             cost,
         }
     }
@@ -95,6 +99,23 @@ impl Attribution {
     /// How it converged.
     pub fn convergence(&self) -> &Convergence {
         &self.convergence
+    }
+
+    /// The standard error that sampling left in every value, of the map's shape and units; `None` for methods that
+    /// do not sample, and for VarGrad, of whose error nothing is known.
+    pub fn standard_error(&self) -> Option<&Tensor> {
+        self.error.as_ref()
+    }
+
+    /// Between which values each value of the map lies: `sigmas` standard errors to both sides. 1.96 of them are the
+    /// 95 % confidence interval of a mean of many samples.
+    ///
+    /// # Errors
+    /// If candle fails.
+    pub fn interval(&self, sigmas: f64) -> Result<Option<(Tensor, Tensor)>> {
+        let Some(error) = &self.error else { return Ok(None) };
+        let reach = (error * sigmas)?;
+        Ok(Some(((&self.values - &reach)?, (&self.values + reach)?)))
     }
 
     /// What it cost.

@@ -59,10 +59,10 @@ pub use candlelight_models as models;
 pub mod prelude {
     pub use candle_core::{DType, Device, Module, Tensor};
     pub use candlelight_core::{
-        AttentionRollout, Attribution, Baseline, Budget, Convergence, Cost, Draw, ExpectedGradients, Explain,
-        GradCam, GradientCheck, HeadFusion, InputXGradient, IntegratedGradients, Kind, LayerInfo, METHODS,
-        Method, Noise, Progress, Quadrature, Query, References, Saliency, Settings, SmoothGrad, Statistic,
-        Tape, Target, check_gradients, layers, method, nn, tap,
+        AttentionRollout, Attribution, Baseline, Bounds, Budget, Convergence, Cost, Draw, ExpectedGradients,
+        Explain, GradCam, GradientCheck, HeadFusion, InputXGradient, IntegratedGradients, Kind, LayerInfo,
+        METHODS, Method, Noise, Progress, Quadrature, Query, References, Saliency, Settings, SmoothGrad,
+        Statistic, Tape, Target, check_gradients, layers, method, nn, tap,
     };
 
     #[cfg(feature = "image")]

@@ -60,7 +60,8 @@ impl Explain for InternalInfluence {
 
     fn attribute(&self, model: &dyn Model, query: &Query) -> Result<Attribution> {
         let nodes = self.quadrature.nodes(at_least_one("number of steps", self.steps)?);
-        let mut run = Run::new(model, query, query.input().dims()[0] * (nodes.len() + 1))?;
+        let rows = query.input().dims()[0];
+        let mut run = Run::new(model, query, rows * (nodes.len() + 1))?;
         let layer = layer::find(&self.layer, model, query.input())?;
         let baseline = super::baselines(&self.baseline, query.input())?;
         let path = (query.input() - &baseline)?;
@@ -70,6 +71,7 @@ impl Explain for InternalInfluence {
             layer::mean_gradient((&mut run, query), place, &seen.activation, &nodes, |row, alpha| {
                 Ok(Version::Input((baseline.get(row)? + (path.get(row)? * alpha)?)?))
             })?;
-        seen.attribution(self.name(), values, prediction, Convergence::default(), run.cost())
+        let convergence = Convergence::in_steps(nodes.len(), rows);
+        seen.attribution(self.name(), values, prediction, convergence, run.cost())
     }
 }

@@ -134,7 +134,7 @@ impl Explain for LayerConductance {
         let values = Tensor::stack(&sums.into_iter().map(|sum| sum.values).collect::<Vec<_>>(), 0)?;
         let difference = super::differences(&mut run, &baseline, &prediction)?;
         let completeness = Some(Completeness { sum: row_sums(&values)?, difference });
-        let convergence = Convergence { completeness, ..Convergence::default() };
+        let convergence = Convergence { completeness, ..Convergence::in_steps(count, rows) };
         seen.attribution(self.name(), values, prediction, convergence, run.cost())
     }
 }

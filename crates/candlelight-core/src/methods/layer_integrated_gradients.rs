@@ -82,7 +82,7 @@ impl Explain for LayerIntegratedGradients {
             difference.extend(range.zip(without).map(|(row, without)| prediction.scores[row] - without));
         }
         let completeness = Some(Completeness { sum: row_sums(&values)?, difference });
-        let convergence = Convergence { completeness, ..Convergence::default() };
+        let convergence = Convergence { completeness, ..Convergence::in_steps(nodes.len(), rows) };
         seen.attribution(self.name(), values, prediction, convergence, run.cost())
     }
 }

@@ -1,5 +1,6 @@
 //! The methods, one file each, and their registry.
 
+mod adaptive;
 mod attention_rollout;
 mod deconvnet;
 mod expected_gradients;
@@ -12,6 +13,7 @@ mod layer;
 mod layer_conductance;
 mod layer_gradient_x_activation;
 mod layer_integrated_gradients;
+mod lines;
 mod neuron;
 mod neuron_conductance;
 mod quadrature;
@@ -36,11 +38,10 @@ pub use quadrature::Quadrature;
 pub use saliency::Saliency;
 pub use smooth_grad::{Noise, SmoothGrad, Statistic};
 
-use crate::baseline::{Baseline, References};
 use crate::error::nearest;
 use crate::schedule::{Prediction, Run};
 use crate::scope::{Kind, Rule, Rules, Selector};
-use crate::{Attribution, Convergence, Error, Explain, Model, Query, Result};
+use crate::{Attribution, Baseline, Convergence, Error, Explain, Model, Query, References, Result};
 use candle_core::Tensor;
 
 /// What kind of method it is.
@@ -66,10 +67,14 @@ pub enum Family {
 pub struct Settings {
     /// The layer of a class activation map.
     pub layer: Option<String>,
-    /// Samples of the training distribution, `[M, …]`.
+    /// Samples of the training distribution, `[M, …]`: what Expected Gradients compares with.
     pub references: Option<Tensor>,
-    /// Steps of a path, samples of a sampler.
+    /// What every method compares with that compares at all.
+    pub baseline: Option<References>,
+    /// Steps of a path, samples of a sampler; at most so many together with `until`.
     pub steps: Option<usize>,
+    /// The residual of a path or the standard error of a sampler at which it stops by itself.
+    pub until: Option<f64>,
 }
 
 /// An entry of the registry.
@@ -130,43 +135,21 @@ pub static METHODS: &[Method] = &[
         title: "Integrated Gradients",
         family: Family::Path,
         paper: "https://arxiv.org/abs/1703.01365",
-        build: |settings| {
-            let method = IntegratedGradients::default();
-            Ok(Box::new(match settings.steps {
-                Some(steps) => method.steps(steps),
-                None => method,
-            }))
-        },
+        build: |settings| Ok(Box::new(integrated_gradients(settings))),
     },
     Method {
         name: "expected-gradients",
         title: "Expected Gradients",
         family: Family::Path,
         paper: "https://arxiv.org/abs/1906.10670",
-        build: |settings| {
-            let method = ExpectedGradients::default();
-            let method = match settings.steps {
-                Some(samples) => method.samples(samples),
-                None => method,
-            };
-            Ok(Box::new(match &settings.references {
-                Some(references) => method.references(References::Samples(references.clone())),
-                None => method,
-            }))
-        },
+        build: |settings| Ok(Box::new(expected_gradients(settings))),
     },
     Method {
         name: "smoothgrad",
         title: "SmoothGrad",
         family: Family::Gradient,
         paper: "https://arxiv.org/abs/1706.03825",
-        build: |settings| {
-            let method = SmoothGrad::default();
-            Ok(Box::new(match settings.steps {
-                Some(samples) => method.samples(samples),
-                None => method,
-            }))
-        },
+        build: |settings| Ok(Box::new(smooth_grad(settings))),
     },
     Method {
         name: "grad-cam",
@@ -259,6 +242,27 @@ pub static METHODS: &[Method] = &[
     },
 ];
 
+fn integrated_gradients(settings: &Settings) -> IntegratedGradients {
+    let method = IntegratedGradients::default();
+    let method = settings.until.map_or(method.clone(), |residual| method.until(residual));
+    let method = settings.steps.map_or(method.clone(), |steps| method.steps(steps));
+    settings.baseline.clone().map_or(method.clone(), |baseline| method.baseline(baseline))
+}
+
+fn expected_gradients(settings: &Settings) -> ExpectedGradients {
+    let method = ExpectedGradients::default();
+    let method = settings.until.map_or(method.clone(), |error| method.until(error));
+    let method = settings.steps.map_or(method.clone(), |samples| method.samples(samples));
+    let samples = settings.references.clone().map(References::Samples);
+    settings.baseline.clone().or(samples).map_or(method.clone(), |references| method.references(references))
+}
+
+fn smooth_grad(settings: &Settings) -> SmoothGrad {
+    let method = SmoothGrad::default();
+    let method = settings.until.map_or(method.clone(), |error| method.until(error));
+    settings.steps.map_or(method.clone(), |samples| method.samples(samples))
+}
+
 /// The method of this name.
 ///
 /// # Errors
@@ -281,7 +285,9 @@ fn set<M, V: Clone>(method: M, value: &Option<V>, with: impl FnOnce(M, V) -> M) 
 
 /// The baseline of every row, `[N, …]` like `input`.
 fn baselines(baseline: &Baseline, input: &Tensor) -> Result<Tensor> {
-    baseline.like(input)
+    baseline.check(input)?;
+    let rows = (0..input.dims()[0]).map(|row| baseline.at(input, row));
+    Ok(Tensor::stack(&rows.collect::<Result<Vec<_>>>()?, 0)?)
 }
 
 /// f(x) − f(x′) of every row.

@@ -92,6 +92,7 @@ impl Explain for NeuronConductance {
             }
         }
         let values = (path * Tensor::stack(&sums, 0)?)?;
-        Ok(Attribution::new(self.name(), values, prediction, Convergence::default(), run.cost()))
+        let convergence = Convergence::in_steps(nodes.len(), rows);
+        Ok(Attribution::new(self.name(), values, prediction, convergence, run.cost()))
     }
 }

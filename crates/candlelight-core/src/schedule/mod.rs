@@ -1,8 +1,10 @@
 //! The one scheduler: every batch of every method goes through it, so that budget, progress, cancelling, cost and
 //! the checks on what the model returns are in one place.
 
+mod inside;
+
 use crate::error::continue_or_cancel;
-use crate::scope::{Rules, Selector, Tape, Watch, bytes_held, unwatched, watch};
+use crate::scope::{Rules, Tape, bytes_held, unwatched};
 use crate::target::{Resolved, check_one_per_row};
 use crate::{Budget, Cost, Error, Model, Progress, Query, Result, Target};
 use candle_core::{DType, Tensor, Var};
@@ -63,6 +65,11 @@ impl<'a> Run<'a> {
         self.cost
     }
 
+    /// How many rows the budget lets through the model at once.
+    pub(crate) fn batch(&self) -> usize {
+        self.batch
+    }
+
     /// The parts in which `n` rows go through the model.
     pub(crate) fn batches(&self, n: usize) -> impl Iterator<Item = Range<usize>> + use<> {
         let batch = self.batch;
@@ -86,20 +93,6 @@ impl<'a> Run<'a> {
     /// The scores of `points`, of which point k is a version of row `rows[k]`.
     pub(crate) fn scores(&mut self, points: &Tensor, rows: &[usize], target: &Resolved) -> Result<Vec<f64>> {
         let outputs = self.outputs(points, self.model.forward(points)?)?;
-        self.spent(Cost { forwards: rows.len(), backwards: 0 })?;
-        to_f64(&target.scores(&outputs, rows)?)
-    }
-
-    /// The scores of `points` with `outputs` in place of what `layer` gives.
-    pub(crate) fn scores_with(
-        &mut self,
-        layer: &str,
-        (points, outputs): (&Tensor, &Tensor),
-        rows: &[usize],
-        target: &Resolved,
-    ) -> Result<Vec<f64>> {
-        let replaced = vec![(Selector::Name(layer.to_owned()), Watch::Replace(outputs.clone()))];
-        let outputs = self.outputs(points, watch(self.model, points, replaced)?.output().clone())?;
         self.spent(Cost { forwards: rows.len(), backwards: 0 })?;
         to_f64(&target.scores(&outputs, rows)?)
     }
@@ -134,50 +127,6 @@ impl<'a> Run<'a> {
         let scores = target.scores(&outputs, rows)?;
         let gradient = gradient(&scores, &x)?;
         Ok((to_f64(&scores)?, gradient))
-    }
-
-    /// The activations of `layer` at `points`, of which point k is a version of row `rows[k]`, and the gradients of
-    /// their scores there. With `outputs` the layer's own are replaced by them.
-    pub(crate) fn slopes_at(
-        &mut self,
-        layer: &str,
-        (points, outputs): (&Tensor, Option<&Tensor>),
-        rows: &[usize],
-        target: &Resolved,
-    ) -> Result<(Tensor, Tensor)> {
-        let parts = self.spread(points, |x, range| {
-            let part = |outputs: &Tensor| outputs.narrow(0, range.start, range.len());
-            let cut = outputs.map(part).transpose()?.map_or(Watch::Cut, Watch::Replace);
-            let tape = watch(self.model, &x, vec![(Selector::Name(layer.to_owned()), cut)])?;
-            let scores = target.scores(&self.outputs(&x, tape.output().clone())?, &rows[range])?;
-            let activation = tape.only()?.activation().clone();
-            Ok((activation, tape.gradients(&scores.sum_all()?)?.remove(0)))
-        })?;
-        self.spent(Cost { forwards: rows.len(), backwards: rows.len() })?;
-        let (activations, gradients): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-        Ok((Tensor::cat(&activations, 0)?, Tensor::cat(&gradients, 0)?))
-    }
-
-    /// The gradients of what the scores of `points` owe to one unit of `layer`, ∂f/∂h · ∂h/∂x: for point k, a version
-    /// of row `rows[k]`, to unit `units[k]` of the layer's output taken flat.
-    pub(crate) fn slopes_through(
-        &mut self,
-        (layer, units): (&str, &[u32]),
-        points: &Tensor,
-        rows: &[usize],
-        target: &Resolved,
-    ) -> Result<Tensor> {
-        let parts = self.spread(points, |x, range| {
-            let x = Var::from_tensor(&x)?;
-            let tape = watch(self.model, &x, vec![(Selector::Name(layer.to_owned()), Watch::Split)])?;
-            let scores = target.scores(&self.outputs(&x, tape.output().clone())?, &rows[range.clone()])?;
-            let slope = tape.gradients(&scores.sum_all()?)?.remove(0).detach();
-            let index = Tensor::new(&units[range], x.device())?.unsqueeze(1)?;
-            let unit = |layer: &Tensor| layer.flatten_from(1)?.contiguous()?.gather(&index, 1);
-            gradient(&(unit(tape.only()?.activation())? * unit(&slope)?)?, &x)
-        })?;
-        self.spent(Cost { forwards: rows.len(), backwards: 2 * rows.len() })?;
-        Ok(Tensor::cat(&parts, 0)?)
     }
 
     /// Runs `part` on a few of `points` at a time: so many go to each worker of a CPU; a device gets all at once.
@@ -237,6 +186,13 @@ impl<'a> Run<'a> {
     pub(crate) fn spent(&mut self, cost: Cost) -> Result<()> {
         self.cost += cost;
         self.progress.done = (self.progress.done + cost.forwards).min(self.progress.of);
+        let Progress { done, of } = self.progress;
+        continue_or_cancel(self.query.report(self.progress), done, of)
+    }
+
+    /// Reports that nothing more is to come: a run that stopped by itself may have planned for more.
+    pub(crate) fn finish(&mut self) -> Result<()> {
+        self.progress.done = self.progress.of;
         let Progress { done, of } = self.progress;
         continue_or_cancel(self.query.report(self.progress), done, of)
     }

@@ -44,10 +44,11 @@ pub use convergence::{Completeness, Convergence, Cost, Sampling};
 pub use error::{Error, Result};
 pub use explain::Explain;
 pub use methods::{
-    AttentionRollout, Deconvnet, Draw, ExpectedGradients, Family, GradCam, GuidedBackprop, HeadFusion,
-    InputXGradient, IntegratedGradients, InternalInfluence, LayerConductance, LayerGradientXActivation,
-    LayerIntegratedGradients, METHODS, Method, Neuron, NeuronConductance, Noise, Quadrature, Saliency,
-    Settings, SmoothGrad, Statistic, StepGradient, Unit, method, rollout,
+    AttentionRollout, BlurIntegratedGradients, Deconvnet, Draw, ExpectedGradients, Family, GradCam,
+    GuidedBackprop, GuidedIntegratedGradients, HeadFusion, Idgi, InputXGradient, IntegratedGradients,
+    InternalInfluence, LayerConductance, LayerGradientXActivation, LayerIntegratedGradients, METHODS, Method,
+    Neuron, NeuronConductance, Noise, Path, Quadrature, Saliency, Settings, SmoothGrad, Statistic,
+    StepGradient, Unit, Xrai, method, rollout,
 };
 pub use model::Model;
 pub use placement::{Axis, Placement};

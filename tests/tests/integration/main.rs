@@ -3,7 +3,9 @@
 mod axioms;
 mod check_gradients;
 mod fixtures;
+mod layers;
 mod path_axioms;
+mod paths;
 mod refusals;
 mod rivals;
 mod targets;

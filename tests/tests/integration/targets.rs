@@ -18,7 +18,10 @@ fn explain(method: &Method, target: Target) -> Result<Tensor> {
 }
 
 /// Methods whose map is not linear in the score, and those that choose a unit by it.
-const NOT_LINEAR: [&str; 6] = [
+const NOT_LINEAR: [&str; 9] = [
+    "guided-integrated-gradients",
+    "idgi",
+    "xrai",
     "saliency",
     "guided-backprop",
     "deconvnet",

@@ -2,10 +2,13 @@
 
 mod adaptive;
 mod attention_rollout;
+mod blur_integrated_gradients;
 mod deconvnet;
 mod expected_gradients;
 mod grad_cam;
 mod guided_backprop;
+mod guided_integrated_gradients;
+mod idgi;
 mod input_x_gradient;
 mod integrated_gradients;
 mod internal_influence;
@@ -16,16 +19,21 @@ mod layer_integrated_gradients;
 mod lines;
 mod neuron;
 mod neuron_conductance;
+mod path;
 mod quadrature;
 mod saliency;
 mod smooth_grad;
 mod versions;
+mod xrai;
 
 pub use attention_rollout::{AttentionRollout, HeadFusion, rollout};
+pub use blur_integrated_gradients::BlurIntegratedGradients;
 pub use deconvnet::Deconvnet;
 pub use expected_gradients::{Draw, ExpectedGradients};
 pub use grad_cam::GradCam;
 pub use guided_backprop::GuidedBackprop;
+pub use guided_integrated_gradients::GuidedIntegratedGradients;
+pub use idgi::Idgi;
 pub use input_x_gradient::InputXGradient;
 pub use integrated_gradients::IntegratedGradients;
 pub use internal_influence::InternalInfluence;
@@ -34,15 +42,17 @@ pub use layer_gradient_x_activation::LayerGradientXActivation;
 pub use layer_integrated_gradients::LayerIntegratedGradients;
 pub use neuron::{Neuron, Unit};
 pub use neuron_conductance::NeuronConductance;
+pub use path::Path;
 pub use quadrature::Quadrature;
 pub use saliency::Saliency;
 pub use smooth_grad::{Noise, SmoothGrad, Statistic};
+pub use xrai::Xrai;
 
 use crate::error::nearest;
-use crate::schedule::{Prediction, Run};
+use crate::schedule::{Prediction, Run, to_f64};
 use crate::scope::{Kind, Rule, Rules, Selector};
 use crate::{Attribution, Baseline, Convergence, Error, Explain, Model, Query, References, Result};
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 /// What kind of method it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +62,8 @@ pub enum Family {
     Gradient,
     /// Gradients along paths from a baseline.
     Path,
+    /// Regions of the image.
+    Region,
     /// Maps of a layer, weighted by gradients.
     ClassActivation,
     /// The units of a layer.
@@ -143,6 +155,43 @@ pub static METHODS: &[Method] = &[
         family: Family::Path,
         paper: "https://arxiv.org/abs/1906.10670",
         build: |settings| Ok(Box::new(expected_gradients(settings))),
+    },
+    Method {
+        name: "blur-integrated-gradients",
+        title: "Blur Integrated Gradients",
+        family: Family::Path,
+        paper: "https://arxiv.org/abs/2004.03383",
+        build: |settings| {
+            let method = BlurIntegratedGradients::default();
+            Ok(Box::new(set(method, &settings.steps, BlurIntegratedGradients::steps)))
+        },
+    },
+    Method {
+        name: "guided-integrated-gradients",
+        title: "Guided Integrated Gradients",
+        family: Family::Path,
+        paper: "https://arxiv.org/abs/2106.09788",
+        build: |settings| {
+            let method = GuidedIntegratedGradients::default();
+            Ok(Box::new(set(method, &settings.steps, GuidedIntegratedGradients::steps)))
+        },
+    },
+    Method {
+        name: "idgi",
+        title: "Important Direction Gradient Integration (IDGI)",
+        family: Family::Path,
+        paper: "https://arxiv.org/abs/2303.14242",
+        build: |settings| Ok(Box::new(set(Idgi::default(), &settings.steps, Idgi::steps))),
+    },
+    Method {
+        name: "xrai",
+        title: "XRAI, over any explainer",
+        family: Family::Region,
+        paper: "https://arxiv.org/abs/1906.02825",
+        build: |settings| {
+            let over = |_, steps| Xrai::over(Xrai::usual().steps(steps));
+            Ok(Box::new(set(Xrai::default(), &settings.steps, over)))
+        },
     },
     Method {
         name: "smoothgrad",
@@ -288,6 +337,11 @@ fn baselines(baseline: &Baseline, input: &Tensor) -> Result<Tensor> {
     baseline.check(input)?;
     let rows = (0..input.dims()[0]).map(|row| baseline.at(input, row));
     Ok(Tensor::stack(&rows.collect::<Result<Vec<_>>>()?, 0)?)
+}
+
+/// The sum of all values.
+fn total(x: &Tensor) -> Result<f64> {
+    Ok(to_f64(&x.to_dtype(DType::F64)?.sum_all()?)?.iter().sum())
 }
 
 /// f(x) − f(x′) of every row.

@@ -1,9 +1,11 @@
 //! What holds across crates: rivals on the same weights, gradients checked, axioms over every method, bad input.
 
 mod axioms;
+mod baselines;
 mod check_gradients;
 mod fixtures;
 mod path_axioms;
 mod refusals;
 mod rivals;
+mod stopping;
 mod targets;

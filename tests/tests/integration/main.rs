@@ -5,6 +5,7 @@ mod baselines;
 mod check_gradients;
 mod fixtures;
 mod path_axioms;
+mod promises;
 mod refusals;
 mod rivals;
 mod stopping;

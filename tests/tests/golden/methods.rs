@@ -34,6 +34,7 @@ pub const METHODS: &[(&str, Run)] = &[
     ("input_x_gradient", gradients::input_x_gradient),
     ("integrated_gradients", gradients::integrated_gradients),
     ("expected_gradients", gradients::expected_gradients),
+    ("gradient_shap", gradients::gradient_shap),
     ("guided_backprop", gradients::guided_backprop),
     ("deconvolution", gradients::deconvnet),
     ("smoothgrad/smoothgrad_sq/vargrad", gradients::smoothgrad),

@@ -2,7 +2,6 @@
 
 /// Methods of the manifests that are not built, by the manifests' names.
 pub const NOT_YET: &[(&str, &str)] = &[
-    ("gradient_shap", "not built yet: noise on the input of Expected Gradients"),
     ("guided_grad_cam", "not built yet: other class activation maps"),
     ("GradCAMPlusPlus", "not built yet: other class activation maps"),
     ("XGradCAM", "not built yet: other class activation maps"),

@@ -88,7 +88,7 @@ pub struct Explain {
     /// What is explained: `top`, the number of a class, or its label
     #[arg(short, long, default_value = "top", value_name = "CLASS")]
     pub target: String,
-    /// The layer of Grad-CAM; the model's last stage if not given (see `candlelight layers`)
+    /// The layer of Grad-CAM, of layers and of neurons; the model's last stage if not given (see `candlelight layers`)
     #[arg(long, value_name = "NAME")]
     pub layer: Option<String>,
     /// Steps of a path, samples of a sampler; each paper's own number if not given

@@ -50,7 +50,10 @@ pub fn convergence(convergence: &Convergence) -> String {
             let error = percent(error);
             format!("standard error {error}, {samples} samples, residual {}", percent(residual))
         }
-        (None, None) => "exact".into(),
+        (None, None) => match convergence.steps.as_deref() {
+            Some([steps, ..]) => format!("{steps} steps"),
+            _ => "exact".into(),
+        },
     }
 }
 
@@ -94,6 +97,8 @@ mod tests {
         let completeness = Some(Completeness { sum: vec![0.98], difference: vec![1.0] });
         let sampling = Some(Sampling { samples: vec![50], standard_error: vec![0.125] });
         assert_eq!(convergence(&Convergence::exact()), "exact");
+        let influence = Convergence { steps: Some(vec![50]), ..Convergence::exact() };
+        assert_eq!(convergence(&influence), "50 steps");
         let path = Convergence { completeness: completeness.clone(), ..Convergence::exact() };
         assert_eq!(convergence(&path), "residual 2.0 %");
         let both = Convergence { completeness, sampling, ..Convergence::exact() };

@@ -72,15 +72,30 @@ fn delta(map: &Attribution, share: f64) -> Result<Tensor> {
     Ok(Tensor::new(delta, &Device::Cpu)?)
 }
 
-pub fn expected_gradients(setup: &Setup) -> Result<Outputs> {
-    let name = |parameter| setup.case.text(parameter);
-    let samples = setup.input(name("baselines")?)?;
-    let indices: Vec<i64> = setup.inputs.get(name("index")?, DType::I64)?.to_vec1()?;
-    let alphas: Vec<f64> = setup.inputs.get(name("alpha")?, DType::F64)?.to_vec1()?;
-    let draw = |(&index, &alpha): (&i64, &f64)| Draw { reference: index as usize, alpha };
-    let draws = indices.iter().zip(&alphas).map(draw).collect();
-    let method = ExpectedGradients::default().references(References::Samples(samples)).draws(draws);
+pub fn gradient_shap(setup: &Setup) -> Result<Outputs> {
+    let noise = setup.input(setup.case.text("noise")?)?;
+    let first = |parameter| -> Result<&str> {
+        setup.case.text(parameter)?.split_whitespace().next().context("no name of a tensor")
+    };
+    let count = noise.dim(0)?;
+    let method = with_draws(setup, (first("index")?, first("alpha")?), count)?.noise(Noise::Given(noise));
     Ok(one("attribution", setup.explain(&method)?.values().clone()))
+}
+
+pub fn expected_gradients(setup: &Setup) -> Result<Outputs> {
+    let names = (setup.case.text("index")?, setup.case.text("alpha")?);
+    let method = with_draws(setup, names, usize::MAX)?;
+    Ok(one("attribution", setup.explain(&method)?.values().clone()))
+}
+
+/// Expected Gradients with the first `count` of the peer's draws.
+fn with_draws(setup: &Setup, (index, alpha): (&str, &str), count: usize) -> Result<ExpectedGradients> {
+    let samples = setup.input(setup.case.text("baselines")?)?;
+    let indices: Vec<i64> = setup.inputs.get(index, DType::I64)?.to_vec1()?;
+    let alphas: Vec<f64> = setup.inputs.get(alpha, DType::F64)?.to_vec1()?;
+    let draw = |(&index, &alpha): (&i64, &f64)| Draw { reference: index as usize, alpha };
+    let draws = indices.iter().zip(&alphas).map(draw).take(count).collect();
+    Ok(ExpectedGradients::default().references(References::Samples(samples)).draws(draws))
 }
 
 pub fn smoothgrad(setup: &Setup) -> Result<Outputs> {

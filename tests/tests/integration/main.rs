@@ -8,6 +8,7 @@ mod layers;
 mod path_axioms;
 mod paths;
 mod promises;
+mod readme;
 mod refusals;
 mod rivals;
 mod stopping;

@@ -1,8 +1,8 @@
 //! Expected Gradients: Integrated Gradients averaged over a distribution of baselines.
 
-use super::at_least_one;
 use super::integrated_gradients::row_sums;
 use super::versions::{self, Draws, Moments};
+use super::{Noise, at_least_one};
 use crate::random::Stream;
 use crate::references::{Listed, References};
 use crate::schedule::{Prediction, Run};
@@ -19,7 +19,8 @@ pub struct Draw {
 }
 
 /// A = E over x′ and α of (x − x′) · ∂f/∂x (x′ + α(x − x′)), x′ from a distribution, α uniform in [0, 1]
-/// ([Erion et al. 2019](https://arxiv.org/abs/1906.10670); the estimator of GradientSHAP without its noise).
+/// ([Erion et al. 2019](https://arxiv.org/abs/1906.10670)). With [`noise`](ExpectedGradients::noise) on x it is the
+/// estimator of GradientSHAP ([Lundberg and Lee 2017](https://arxiv.org/abs/1705.07874), as in `shap` and Captum).
 ///
 /// The attributions of a row sum, in expectation, to f(x) − E f(x′). The result carries the standard error that
 /// sampling left; with references that have a list also that sum and that difference. [`until`](ExpectedGradients::until)
@@ -32,12 +33,13 @@ pub struct ExpectedGradients {
     samples: Draws,
     references: References,
     draws: Option<Vec<Draw>>,
+    noise: Option<Noise>,
 }
 
 impl Default for ExpectedGradients {
     /// 200 samples, as in the paper; uniform noise for want of data.
     fn default() -> Self {
-        Self { samples: Draws::Fixed(200), references: References::default(), draws: None }
+        Self { samples: Draws::Fixed(200), references: References::default(), draws: None, noise: None }
     }
 }
 
@@ -65,38 +67,58 @@ impl ExpectedGradients {
         Self { draws: Some(draws), ..self }
     }
 
+    /// Draws noise for x as well, so that the line ends at x + ε: GradientSHAP. The map sums to E f(x + ε) − E f(x′)
+    /// then, of which no residual is told.
+    pub fn noise(self, noise: Noise) -> Self {
+        Self { noise: Some(noise), ..self }
+    }
+
     /// Reference and α of one draw.
-    fn draw(&self, query: &Query, row: usize, draw: usize) -> Result<(Tensor, f64)> {
+    fn draw(&self, query: &Query, (row, draw): (usize, usize), stream: &mut Stream) -> Result<(Tensor, f64)> {
         if let (Some(draws), References::Samples(samples)) = (&self.draws, &self.references) {
             let reference = References::pick(samples, draws[draw].reference, &query.input().get(row)?)?;
             return Ok((reference, draws[draw].alpha));
         }
-        let mut stream = Stream::new(query.seed_asked(), query.sample(row), draw as u64);
         let alpha = stream.uniform();
-        Ok((self.references.draw(query.input(), row, &mut stream)?, alpha))
+        Ok((self.references.draw(query.input(), row, stream)?, alpha))
+    }
+
+    /// Where the gradient of one draw is taken, and the line that it lies on.
+    fn point(&self, query: &Query, row: usize, draw: usize) -> Result<(Tensor, Tensor)> {
+        let mut stream = Stream::new(query.seed_asked(), query.sample(row), draw as u64);
+        let (reference, alpha) = self.draw(query, (row, draw), &mut stream)?;
+        let x = query.input().get(row)?;
+        let end = match &self.noise {
+            Some(noise) => noise.added(&x, draw, &mut stream)?,
+            None => x,
+        };
+        let path = (end - &reference)?;
+        Ok(((reference + (&path * alpha)?)?, path))
     }
 
     fn count(&self, input: &Tensor) -> Result<Draws> {
         self.references.check(input)?;
         self.samples.check()?;
+        let given = self.noise.as_ref().map(|noise| noise.check(input)).transpose()?.flatten();
         match (&self.draws, &self.references) {
-            (None, _) => Ok(self.samples),
+            (None, _) => Ok(given.map_or(self.samples, Draws::Fixed)),
             (Some(draws), References::Samples(samples))
-                if draws.iter().all(|draw| draw.reference < samples.dims()[0]) =>
+                if draws.iter().all(|draw| draw.reference < samples.dims()[0])
+                    && given.is_none_or(|noise| noise == draws.len()) =>
             {
                 Ok(Draws::Fixed(at_least_one("number of draws", draws.len())?))
             }
             _ => Err(Error::Setting {
                 setting: "list of draws",
                 value: "draws".into(),
-                expected: "indices into references that are given as samples",
+                expected: "indices into references that are given as samples, one for each noise tensor if those are given",
             }),
         }
     }
 
     /// E f(x′) for every row's class, over all references; nothing for a distribution without a list.
     fn expected_scores(&self, run: &mut Run, prediction: &Prediction) -> Result<Option<Vec<f64>>> {
-        let Some(listed) = self.references.listed() else { return Ok(None) };
+        let Some(listed) = self.listed() else { return Ok(None) };
         let mut expected = vec![0.0; run.rows()];
         let (shared, own): (Vec<_>, Vec<_>) = listed.into_iter().partition(|(_, point)| is_shared(point));
         for shared in shared.chunks(run.batch()) {
@@ -119,9 +141,14 @@ impl ExpectedGradients {
         Ok(Some(expected))
     }
 
+    /// The references whose mean score the map is held against.
+    fn listed(&self) -> Option<Vec<(f64, Listed<'_>)>> {
+        self.references.listed().filter(|_| self.noise.is_none())
+    }
+
     /// Rows that the model evaluates at most.
     fn planned(&self, rows: usize, draws: Draws) -> usize {
-        let listed = self.references.listed().unwrap_or_default();
+        let listed = self.listed().unwrap_or_default();
         let references = listed.iter().map(|(_, point)| if is_shared(point) { 1 } else { rows });
         rows * (1 + draws.most()) + references.sum::<usize>()
     }
@@ -143,11 +170,7 @@ impl Explain for ExpectedGradients {
         let mut run = Run::new(model, query, self.planned(rows, draws))?;
         let prediction = run.predict()?;
         let mut moments = vec![Moments::default(); rows];
-        let version = |row: usize, draw: usize| {
-            let (reference, alpha) = self.draw(query, row, draw)?;
-            let path = (query.input().get(row)? - &reference)?;
-            Ok(((reference + (&path * alpha)?)?, path))
-        };
+        let version = |row: usize, draw: usize| self.point(query, row, draw);
         loop {
             let jobs = draws.jobs(&moments)?;
             if jobs.is_empty() {

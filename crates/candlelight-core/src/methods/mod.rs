@@ -19,6 +19,7 @@ mod layer_integrated_gradients;
 mod lines;
 mod neuron;
 mod neuron_conductance;
+mod noise;
 mod path;
 mod quadrature;
 mod saliency;
@@ -42,10 +43,11 @@ pub use layer_gradient_x_activation::LayerGradientXActivation;
 pub use layer_integrated_gradients::LayerIntegratedGradients;
 pub use neuron::{Neuron, Unit};
 pub use neuron_conductance::NeuronConductance;
+pub use noise::Noise;
 pub use path::Path;
 pub use quadrature::Quadrature;
 pub use saliency::Saliency;
-pub use smooth_grad::{Noise, SmoothGrad, Statistic};
+pub use smooth_grad::{SmoothGrad, Statistic};
 pub use xrai::Xrai;
 
 use crate::error::nearest;
@@ -178,14 +180,14 @@ pub static METHODS: &[Method] = &[
     },
     Method {
         name: "idgi",
-        title: "Important Direction Gradient Integration (IDGI)",
+        title: "IDGI",
         family: Family::Path,
         paper: "https://arxiv.org/abs/2303.14242",
         build: |settings| Ok(Box::new(set(Idgi::default(), &settings.steps, Idgi::steps))),
     },
     Method {
         name: "xrai",
-        title: "XRAI, over any explainer",
+        title: "XRAI",
         family: Family::Region,
         paper: "https://arxiv.org/abs/1906.02825",
         build: |settings| {
@@ -264,7 +266,7 @@ pub static METHODS: &[Method] = &[
     },
     Method {
         name: "neuron-integrated-gradients",
-        title: "Neuron Integrated Gradients, or any explainer",
+        title: "Neuron Integrated Gradients",
         family: Family::Neuron,
         paper: "https://arxiv.org/abs/1703.01365",
         build: |settings| {

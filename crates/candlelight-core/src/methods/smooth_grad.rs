@@ -1,27 +1,13 @@
 //! SmoothGrad: any explanation averaged over noisy copies of the input.
 
-use super::Saliency;
-use super::at_least_one;
 use super::versions::{self, Draws, Moments};
-use crate::blur::check_sigma;
+use super::{Noise, Saliency};
 use crate::random::Stream;
 use crate::schedule::Run;
 use crate::target::Resolved;
-use crate::{Attribution, Convergence, Cost, Error, Explain, Model, Placement, Query, Reading, Result};
-use candle_core::{DType, Tensor};
+use crate::{Attribution, Convergence, Cost, Explain, Model, Placement, Query, Reading, Result};
+use candle_core::Tensor;
 use std::sync::Arc;
-
-/// The noise added to the input.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Noise {
-    /// Gaussian, its standard deviation so much of the row's range (largest less smallest value): the paper's.
-    Relative(f64),
-    /// Gaussian with this standard deviation, in units of the input.
-    Absolute(f64),
-    /// These tensors, `[samples, …]`, the same for every row: to repeat another tool's numbers.
-    Given(Tensor),
-}
 
 /// What is made of the maps of all noisy copies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,35 +82,14 @@ impl SmoothGrad {
 
     fn count(&self, input: &Tensor) -> Result<Draws> {
         self.samples.check()?;
-        match &self.noise {
-            Noise::Relative(sigma) | Noise::Absolute(sigma) => check_sigma("noise", *sigma)?,
-            Noise::Given(noise) if noise.rank() != input.rank() || noise.dims()[1..] != input.dims()[1..] => {
-                let expected = format!("[samples, …] with rows of {:?}", &input.dims()[1..]);
-                return Err(Error::Shape { what: "the noise", found: noise.dims().to_vec(), expected });
-            }
-            Noise::Given(noise) => {
-                return Ok(Draws::Fixed(at_least_one("number of noise tensors", noise.dims()[0])?));
-            }
-        }
-        Ok(self.samples)
+        Ok(self.noise.check(input)?.map_or(self.samples, Draws::Fixed))
     }
 
     /// Copy `draw` of row `row`.
     fn copy(&self, query: &Query, row: usize, draw: usize) -> Result<Tensor> {
-        let x = query.input().get(row)?;
-        let gaussian = || Stream::new(query.seed_asked(), query.sample(row), draw as u64).normal_like(&x);
-        let noise = match &self.noise {
-            Noise::Given(noise) => noise.get(draw)?.to_dtype(x.dtype())?.to_device(x.device())?,
-            Noise::Absolute(sigma) => (gaussian()? * *sigma)?,
-            Noise::Relative(share) => (gaussian()? * (share * range(&x)?))?,
-        };
-        Ok((x + noise)?)
+        let mut stream = Stream::new(query.seed_asked(), query.sample(row), draw as u64);
+        self.noise.added(&query.input().get(row)?, draw, &mut stream)
     }
-}
-
-fn range(x: &Tensor) -> Result<f64> {
-    let x = x.flatten_all()?.to_dtype(DType::F64)?;
-    Ok(x.max(0)?.to_scalar::<f64>()? - x.min(0)?.to_scalar::<f64>()?)
 }
 
 impl Explain for SmoothGrad {

@@ -5,7 +5,7 @@ mod segments;
 
 use super::IntegratedGradients;
 use crate::schedule::to_f64;
-use crate::{Attribution, Baseline, Bounds, Error, Explain, Model, Query, References, Result};
+use crate::{Attribution, Baseline, Bounds, Convergence, Error, Explain, Model, Query, References, Result};
 use candle_core::Tensor;
 use std::sync::Arc;
 
@@ -70,7 +70,9 @@ impl Explain for Xrai {
         }
         let values = Tensor::from_vec(planes, (n, 1, height, width), query.input().device())?;
         let values = values.to_dtype(query.input().dtype())?;
-        Ok(Attribution { method: self.name(), values, laid_out: None, error: None, ..map })
+        // What the inner map sums to and its error value by value are not this map's.
+        let convergence = Convergence { completeness: None, ..map.convergence };
+        Ok(Attribution { method: self.name(), values, laid_out: None, error: None, convergence, ..map })
     }
 }
 

@@ -26,6 +26,8 @@ pub trait Element:
 
     /// The nearest value of this type.
     fn from_f64(value: f64) -> Self;
+    /// The same value in double precision.
+    fn to_f64(self) -> f64;
     /// Whether this is no number.
     fn is_nan(self) -> bool;
     /// The exponential function.
@@ -53,6 +55,10 @@ impl Element for f32 {
     #[inline]
     fn from_f64(value: f64) -> Self {
         value as f32
+    }
+    #[inline]
+    fn to_f64(self) -> f64 {
+        self.into()
     }
     #[inline]
     fn is_nan(self) -> bool {
@@ -84,6 +90,10 @@ impl Element for f64 {
     #[inline]
     fn from_f64(value: f64) -> Self {
         value
+    }
+    #[inline]
+    fn to_f64(self) -> f64 {
+        self
     }
     #[inline]
     fn is_nan(self) -> bool {

@@ -19,6 +19,12 @@ pub enum Row {
     ImportsViT,
     #[value(name = "ig50/resnet50")]
     PathResNet,
+    #[value(name = "forward-exact/resnet50")]
+    ForwardExact,
+    #[value(name = "gradient-exact/resnet50")]
+    GradientExact,
+    #[value(name = "ig50-exact/resnet50")]
+    PathExact,
     #[value(name = "ig50/vit-b16")]
     PathViT,
 }
@@ -35,7 +41,7 @@ pub enum Work {
 }
 
 impl Row {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::ForwardResNet,
         Self::ForwardViT,
         Self::GradientResNet,
@@ -44,6 +50,9 @@ impl Row {
         Self::ImportsViT,
         Self::PathResNet,
         Self::PathViT,
+        Self::ForwardExact,
+        Self::GradientExact,
+        Self::PathExact,
     ];
 
     pub fn name(self) -> &'static str {
@@ -56,23 +65,31 @@ impl Row {
             Self::ImportsViT => "gradient-imports-only/vit-b16",
             Self::PathResNet => "ig50/resnet50",
             Self::PathViT => "ig50/vit-b16",
+            Self::ForwardExact => "forward-exact/resnet50",
+            Self::GradientExact => "gradient-exact/resnet50",
+            Self::PathExact => "ig50-exact/resnet50",
         }
     }
 
     /// The folder of the model's weights.
     pub fn model(self) -> &'static str {
         match self {
-            Self::ForwardResNet | Self::GradientResNet | Self::ImportsResNet | Self::PathResNet => "resnet50",
-            _ => "vit-b16",
+            Self::ForwardViT | Self::GradientViT | Self::ImportsViT | Self::PathViT => "vit-b16",
+            _ => "resnet50",
         }
     }
 
     pub fn work(self) -> Work {
         match self {
-            Self::ForwardResNet | Self::ForwardViT => Work::Forward,
-            Self::PathResNet | Self::PathViT => Work::Path,
+            Self::ForwardResNet | Self::ForwardViT | Self::ForwardExact => Work::Forward,
+            Self::PathResNet | Self::PathViT | Self::PathExact => Work::Path,
             _ => Work::Gradient,
         }
+    }
+
+    /// Whether every convolution is multiplied out as it is defined.
+    pub fn is_exact(self) -> bool {
+        matches!(self, Self::ForwardExact | Self::GradientExact | Self::PathExact)
     }
 
     pub fn peer(self) -> &'static str {

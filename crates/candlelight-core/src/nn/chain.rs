@@ -1,7 +1,7 @@
 //! Layers that run as one operation while nobody watches inside.
 
 use super::elements::{has_kernels, lend, with_element};
-use super::{Act, Activation, BatchNorm, Conv2d, EncoderLayers, MaxPool2d, is_frozen};
+use super::{Act, Activation, BatchNorm, Conv2d, EncoderLayers, MaxPool2d, is_frozen, multiply};
 use crate::scope::{self, Kind, slides};
 use crate::vjp::vjp_of_fresh;
 use candle_core::{DType, Result, Tensor};
@@ -168,8 +168,8 @@ impl Chain {
     /// Convolutions must have one group, frozen weights of float32 or float64 on the CPU, batch norms and rectifiers
     /// must follow a convolution or an add directly, and an add must follow one of its addends directly.
     pub fn record(layers: impl FnOnce(&mut Recorder) -> Option<Value>) -> Option<Self> {
-        let mut recorder =
-            Recorder(Self { links: Links::F32(kernels::Chain::default()), layers: Vec::new(), output: None });
+        let links = Links::F32(kernels::Chain::new(multiply::wanted()));
+        let mut recorder = Recorder(Self { links, layers: Vec::new(), output: None });
         let output = layers(&mut recorder)?;
         let last = of_links!(&recorder.0.links, chain => !chain.is_empty() && chain.output() == output);
         last.then_some(recorder.0)

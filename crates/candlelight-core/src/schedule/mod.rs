@@ -17,6 +17,8 @@ const AUTO_BYTES: usize = 2 << 30;
 const AUTO_ROWS: usize = 64;
 /// A row's gradient pass in units of what it holds: the activations, and as much again for gradients and scratch space.
 const PASS_PER_HELD: usize = 2;
+/// Copies of a row that its pass needs beside that, in units of its input: point, baseline, path, gradient and map.
+const COPIES_PER_INPUT: usize = 8;
 /// Rows that one worker differentiates together: more fall out of the cache, fewer leave its products small.
 const ROWS_PER_WORKER: usize = 5;
 /// Activations of a model that shows no layers, in units of its input: a guess on the safe side.
@@ -288,7 +290,8 @@ fn batch_rows(rules: &Rules, model: &dyn Model, query: &Query, rows: usize) -> R
 fn row_bytes(rules: &Rules, model: &dyn Model, row: &Tensor) -> Result<usize> {
     let input = row.elem_count() * row.dtype().size_in_bytes();
     let held = bytes_held(rules, model, row)?;
-    Ok(PASS_PER_HELD * if held == 0 { UNSEEN_PER_INPUT * input } else { held + input })
+    let held = if held == 0 { UNSEEN_PER_INPUT * input } else { held + input };
+    Ok(PASS_PER_HELD * held + COPIES_PER_INPUT * input)
 }
 
 fn check_input(input: &Tensor) -> Result<()> {

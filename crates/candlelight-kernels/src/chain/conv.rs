@@ -1,9 +1,22 @@
-//! A frozen convolution over maps whose channels lie side by side: a product with the rows under its window.
+//! A frozen convolution over maps whose channels lie side by side.
 
 use super::Maps;
 use super::slide::Slide;
+use super::winograd::Winograd;
+use super::workspace::grown;
 use crate::gemm::{Onto, gemm_onto};
 use crate::{Element, Matrix, Threads, Window};
+
+/// How convolutions are multiplied out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Multiply {
+    /// As they are defined: every weight with every element under it.
+    #[default]
+    Directly,
+    /// 3x3 windows that slide by one with 4 products for every 9, the others directly. Their sums are rounded more
+    /// coarsely, by a factor of about two.
+    Winograd,
+}
 
 /// A convolution with its weights laid out for both passes.
 #[derive(Clone, Debug)]
@@ -11,23 +24,47 @@ pub(super) struct Conv<T> {
     window: Window,
     inputs: usize,
     outputs: usize,
+    passes: Passes<T>,
+}
+
+#[derive(Clone, Debug)]
+enum Passes<T> {
+    /// The window slides by one, so that the gradient is a convolution, too.
+    Slides { forward: Sliding<T>, back: Sliding<T> },
+    /// The gradient goes back by the rows under the window.
+    Scatters(Rows<T>),
+}
+
+/// A convolution in one direction.
+#[derive(Clone, Debug)]
+enum Sliding<T> {
+    Rows(Rows<T>),
+    Winograd(Winograd<T>),
+}
+
+/// A product with the rows under the window.
+#[derive(Clone, Debug)]
+struct Rows<T> {
+    window: Window,
+    outputs: usize,
     /// `[kh · kw · in, out]`.
     weight: Vec<T>,
-    /// The window turned round and `[kh · kw · out, in]`: where the stride is 1 the gradient is a convolution, too.
-    turned: Option<(Window, Vec<T>)>,
 }
 
 impl<T: Element> Conv<T> {
     /// `weight` is `[out, in, kh, kw]`.
-    pub fn new(window: Window, inputs: usize, outputs: usize, weight: &[T]) -> Self {
+    pub fn new(window: Window, inputs: usize, outputs: usize, weight: &[T], multiply: Multiply) -> Self {
         let taps = window.kernel.0 * window.kernel.1;
         assert_eq!(weight.len(), outputs * inputs * taps, "length of the weight");
         let at = |o: usize, i: usize, tap: usize| weight[(o * inputs + i) * taps + tap];
-        let forward = layout(taps, inputs, outputs, |tap, i, o| at(o, i, tap));
-        let turned = turned(window).filter(|_| taps > 1);
-        let turned = turned
-            .map(|turned| (turned, layout(taps, outputs, inputs, |tap, o, i| at(o, i, taps - 1 - tap))));
-        Self { window, inputs, outputs, weight: forward, turned }
+        let passes = match turned(window) {
+            Some(back) => Passes::Slides {
+                forward: Sliding::new(window, (inputs, outputs), multiply, |tap, i, o| at(o, i, tap)),
+                back: Sliding::new(back, (outputs, inputs), multiply, |tap, o, i| at(o, i, taps - 1 - tap)),
+            },
+            None => Passes::Scatters(Rows::new(window, (inputs, outputs), |tap, i, o| at(o, i, tap))),
+        };
+        Self { window, inputs, outputs, passes }
     }
 
     pub fn window(&self) -> Window {
@@ -40,76 +77,111 @@ impl<T: Element> Conv<T> {
         (from.channels == self.inputs).then(|| slide.output(self.outputs))
     }
 
-    /// Blocks of the output, one after the other: `begin` sets them, the product is added, and `end` finishes them
-    /// while they are in the cache. Both get the block and the index of its first element.
+    /// Blocks of the output, one after the other: `end` finishes them while they are in the cache. It gets the block and
+    /// the index of its first element.
     pub fn forward(
         &self,
         from: Maps,
         x: &[T],
         out: &mut [T],
-        rows: &mut Vec<T>,
-        begin: impl Fn(&mut [T], usize),
-        mut end: impl FnMut(&mut [T], usize),
+        scratch: &mut Vec<T>,
+        end: impl FnMut(&mut [T], usize),
     ) {
         let Some(slide) = Slide::new(self.window, from) else { return };
-        let weight = Matrix::new(&self.weight, slide.depth(), self.outputs);
-        for block in slide.blocks::<T>() {
-            let first = block.start * self.outputs;
-            let part = &mut out[first..block.end * self.outputs];
-            begin(part, first);
-            gemm_onto(Onto::Sum, part, slide.unfold(&block, x, rows), weight, Threads::One);
-            end(part, first);
+        match &self.passes {
+            Passes::Slides { forward, .. } => {
+                forward.run((from, slide.output(self.outputs)), x, (Onto::Nothing, out), scratch, end);
+            }
+            Passes::Scatters(rows) => rows.forward(slide, x, (Onto::Nothing, out), scratch, end),
         }
     }
 
     /// The gradient at an input of shape `from`, added to `dx` or written over it.
-    pub fn input_gradient(&self, from: Maps, g: &[T], dx: &mut [T], rows: &mut Vec<T>, onto: Onto) {
+    pub fn input_gradient(&self, from: Maps, g: &[T], dx: &mut [T], scratch: &mut Vec<T>, onto: Onto) {
         let Some(slide) = Slide::new(self.window, from) else { return };
-        let to = slide.output(self.outputs);
-        match &self.turned {
-            Some((window, weight)) => {
-                let Some(back) = Slide::new(*window, to) else { return };
-                let weight = Matrix::new(weight, back.depth(), self.inputs);
-                for block in back.blocks::<T>() {
-                    let part = &mut dx[block.start * self.inputs..block.end * self.inputs];
-                    gemm_onto(onto, part, back.unfold(&block, g, rows), weight, Threads::One);
-                }
+        match &self.passes {
+            Passes::Slides { back, .. } => {
+                back.run((slide.output(self.outputs), from), g, (onto, dx), scratch, |_, _| {});
             }
-            None => self.scatter(slide, g, dx, rows, onto),
-        }
-    }
-
-    /// The gradient by way of the rows under the window.
-    fn scatter(&self, slide: Slide, g: &[T], dx: &mut [T], rows: &mut Vec<T>, onto: Onto) {
-        let weight = Matrix::new(&self.weight, slide.depth(), self.outputs).transposed();
-        if onto == Onto::Nothing && !slide.is_pointwise() {
-            dx.fill(T::ZERO);
-        }
-        for block in slide.blocks::<T>() {
-            let part = Matrix::new(
-                &g[block.start * self.outputs..block.end * self.outputs],
-                block.len(),
-                self.outputs,
-            );
-            if slide.is_pointwise() {
-                let dx = &mut dx[block.start * self.inputs..block.end * self.inputs];
-                gemm_onto(onto, dx, part, weight, Threads::One);
-                continue;
-            }
-            rows.resize(block.len() * slide.depth(), T::ZERO);
-            gemm_onto(Onto::Nothing, rows, part, weight, Threads::One);
-            slide.fold(&block, rows, dx);
+            Passes::Scatters(rows) => rows.scatter(slide, g, dx, scratch, onto),
         }
     }
 }
 
-/// `[taps, rows, columns]` in one run.
-fn layout<T>(taps: usize, rows: usize, columns: usize, at: impl Fn(usize, usize, usize) -> T) -> Vec<T> {
-    let places = (0..taps).flat_map(|tap| (0..rows).map(move |row| (tap, row)));
-    places
-        .flat_map(|(tap, row)| (0..columns).map(move |column| (tap, row, column)))
-        .map(|(t, r, c)| at(t, r, c))
-        .collect()
+impl<T: Element> Sliding<T> {
+    /// `at(tap, in, out)` is the weight.
+    fn new(
+        window: Window,
+        (inputs, outputs): (usize, usize),
+        multiply: Multiply,
+        at: impl Fn(usize, usize, usize) -> T,
+    ) -> Self {
+        match multiply {
+            Multiply::Winograd if Winograd::<T>::fits(window) => {
+                Self::Winograd(Winograd::new(window.padding, (inputs, outputs), at))
+            }
+            _ => Self::Rows(Rows::new(window, (inputs, outputs), at)),
+        }
+    }
+
+    fn run(
+        &self,
+        (from, to): (Maps, Maps),
+        x: &[T],
+        out: (Onto, &mut [T]),
+        scratch: &mut Vec<T>,
+        end: impl FnMut(&mut [T], usize),
+    ) {
+        match self {
+            Self::Winograd(winograd) => winograd.run((from, to), x, out, scratch, end),
+            Self::Rows(rows) => {
+                let Some(slide) = Slide::new(rows.window, from) else { return };
+                rows.forward(slide, x, out, scratch, end);
+            }
+        }
+    }
+}
+
+impl<T: Element> Rows<T> {
+    /// `at(tap, in, out)` is the weight.
+    fn new(window: Window, (inputs, outputs): (usize, usize), at: impl Fn(usize, usize, usize) -> T) -> Self {
+        let taps = window.kernel.0 * window.kernel.1;
+        let rows = (0..taps).flat_map(|tap| (0..inputs).map(move |i| (tap, i)));
+        let weight = rows.flat_map(|(tap, i)| (0..outputs).map(move |o| (tap, i, o)));
+        Self { window, outputs, weight: weight.map(|(tap, i, o)| at(tap, i, o)).collect() }
+    }
+
+    fn forward(
+        &self,
+        slide: Slide,
+        x: &[T],
+        (onto, out): (Onto, &mut [T]),
+        scratch: &mut Vec<T>,
+        mut end: impl FnMut(&mut [T], usize),
+    ) {
+        let weight = Matrix::new(&self.weight, slide.depth(), self.outputs);
+        for block in slide.blocks::<T>() {
+            let first = block.start * self.outputs;
+            let part = &mut out[first..block.end * self.outputs];
+            gemm_onto(onto, part, slide.unfold(&block, x, scratch), weight, Threads::One);
+            end(part, first);
+        }
+    }
+
+    /// The gradient by way of the rows under the window.
+    fn scatter(&self, slide: Slide, g: &[T], dx: &mut [T], scratch: &mut Vec<T>, onto: Onto) {
+        let (depth, outputs) = (slide.depth(), self.outputs);
+        let weight = Matrix::new(&self.weight, depth, outputs).transposed();
+        if onto == Onto::Nothing {
+            dx.fill(T::ZERO);
+        }
+        for block in slide.blocks::<T>() {
+            let part = Matrix::new(&g[block.start * outputs..block.end * outputs], block.len(), outputs);
+            let rows = grown(scratch, block.len() * depth);
+            gemm_onto(Onto::Nothing, rows, part, weight, Threads::One);
+            slide.fold(&block, rows, dx);
+        }
+    }
 }
 
 /// The window of the gradient, which slides over the output; `None` where the gradient is no plain convolution.

@@ -155,7 +155,7 @@ impl<T: Element> Encoder<T> {
         self.qkv.input_gradient(&dqkv, &mut inner);
         match onto {
             Onto::Nothing => dx.copy_from_slice(&dz),
-            Onto::Sum => dx.iter_mut().zip(&dz).for_each(|(dx, &dz)| *dx += dz),
+            Onto::Sum => dx.iter_mut().zip(dz.iter()).for_each(|(dx, &dz)| *dx += dz),
         }
         add_standardize_gradient(&kept.x, &inner, size, self.eps, dx);
         [dz, dqkv, inner].into_iter().for_each(|buffer| space.put(buffer));

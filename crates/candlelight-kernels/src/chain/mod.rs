@@ -12,8 +12,10 @@ mod run;
 mod slide;
 #[cfg(test)]
 mod tests;
+mod winograd;
 mod workspace;
 
+pub use conv::Multiply;
 pub use encoder::{Dense, Encoder};
 pub use maps::Maps;
 pub use run::{Order, Passed, input_gradient, run};
@@ -37,6 +39,7 @@ pub struct Value {
 pub struct Chain<T> {
     steps: Vec<Step<T>>,
     spaces: Spaces<T>,
+    multiply: Multiply,
 }
 
 #[derive(Clone, Debug)]
@@ -65,11 +68,16 @@ enum End {
 
 impl<T: Element> Default for Chain<T> {
     fn default() -> Self {
-        Self { steps: Vec::new(), spaces: Spaces::default() }
+        Self::new(Multiply::default())
     }
 }
 
 impl<T: Element> Chain<T> {
+    /// A chain without steps, whose convolutions are multiplied out like this.
+    pub fn new(multiply: Multiply) -> Self {
+        Self { steps: Vec::new(), spaces: Spaces::default(), multiply }
+    }
+
     /// The chain's input.
     pub fn input(&self) -> Value {
         Value { index: 0, changes: 0 }
@@ -98,7 +106,7 @@ impl<T: Element> Chain<T> {
         bias: Vec<T>,
     ) -> Option<Value> {
         let from = self.known(from)?;
-        let conv = Conv::new(window, inputs, bias.len(), weight);
+        let conv = Conv::new(window, inputs, bias.len(), weight, self.multiply);
         Some(self.push(Step::Conv(Arc::new(Convolve { conv, bias, from, plus: None, end: End::Linear }))))
     }
 

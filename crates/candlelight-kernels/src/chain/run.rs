@@ -2,7 +2,7 @@
 
 use super::encoder::Kept;
 use super::maps::{channels_first, channels_last};
-use super::workspace::Workspace;
+use super::workspace::{Buffer, Workspace};
 use super::{Chain, Convolve, End, Maps, Step};
 use crate::gemm::Onto;
 use crate::simd::vectorized;
@@ -189,7 +189,12 @@ impl Order {
 }
 
 impl<T: Element> Chain<T> {
-    fn forward(&self, mut trace: Trace<T>, input: Vec<T>, space: &mut Workspace<T>) -> (Vec<T>, Trace<T>) {
+    fn forward(
+        &self,
+        mut trace: Trace<T>,
+        input: Buffer<T>,
+        space: &mut Workspace<T>,
+    ) -> (Buffer<T>, Trace<T>) {
         let mut values = vec![Some(input)];
         for (index, step) in self.steps.iter().enumerate() {
             let mut out = space.take(trace.shapes[index + 1].elements());
@@ -218,8 +223,8 @@ impl<T: Element> Chain<T> {
         (values.pop().flatten().unwrap_or_default(), trace)
     }
 
-    fn backward(&self, trace: &Trace<T>, gradient: Vec<T>, space: &mut Workspace<T>) -> Vec<T> {
-        let mut gradients: Vec<Option<Vec<T>>> = vec![None; self.steps.len()];
+    fn backward(&self, trace: &Trace<T>, gradient: Buffer<T>, space: &mut Workspace<T>) -> Buffer<T> {
+        let mut gradients: Vec<Option<Buffer<T>>> = self.steps.iter().map(|_| None).collect();
         gradients.push(Some(gradient));
         for (index, step) in self.steps.iter().enumerate().rev() {
             let Some(mut g) = gradients[index + 1].take() else { continue };
@@ -306,46 +311,43 @@ impl<T: Element> Step<T> {
 
 impl<T: Element> Convolve<T> {
     fn forward(&self, from: Maps, x: &[T], plus: Option<&[T]>, out: &mut [T], rows: &mut Vec<T>) -> Left<T> {
-        let mut marks = vec![0; if self.end == End::Rectified { out.len() } else { 0 }];
-        let begin = |block: &mut [T], first: usize| match plus {
-            Some(plus) => start_with(block, &self.bias, &plus[first..first + block.len()]),
-            None => block.chunks_exact_mut(self.bias.len()).for_each(|row| row.copy_from_slice(&self.bias)),
-        };
-        let rectified = |block: &mut [T], first: usize| {
-            let marks = &mut marks[first..first + block.len()];
-            rectify(block, marks);
+        let sum = |block: &mut [T], first: usize| {
+            add_to_rows(block, &self.bias);
+            if let Some(plus) = plus {
+                add(block, &plus[first..first + block.len()]);
+            }
         };
         match self.end {
             End::Linear => {
-                self.conv.forward(from, x, out, rows, begin, |_, _| {});
+                self.conv.forward(from, x, out, rows, sum);
                 Left::Nothing
             }
             End::Rectified => {
-                self.conv.forward(from, x, out, rows, begin, rectified);
+                let mut marks = Vec::with_capacity(out.len());
+                self.conv.forward(from, x, out, rows, |block, first| {
+                    sum(block, first);
+                    rectify(block, &mut marks);
+                });
                 Left::Marks(marks)
             }
         }
     }
 }
 
-/// Every row of `block` becomes `bias` plus the row of `plus`.
-fn start_with<T: Element>(block: &mut [T], bias: &[T], plus: &[T]) {
+/// Adds `bias` to every row.
+fn add_to_rows<T: Element>(rows: &mut [T], bias: &[T]) {
     vectorized(|| {
-        for (row, plus) in block.chunks_exact_mut(bias.len()).zip(plus.chunks_exact(bias.len())) {
-            for ((out, &bias), &plus) in row.iter_mut().zip(bias).zip(plus) {
-                *out = bias + plus;
-            }
+        for row in rows.chunks_exact_mut(bias.len()) {
+            row.iter_mut().zip(bias).for_each(|(x, &bias)| *x += bias);
         }
     });
 }
 
-/// max(x, 0), and a mark where x is positive.
-fn rectify<T: Element>(x: &mut [T], marks: &mut [u8]) {
+/// max(x, 0), and for each a mark whether it was positive.
+fn rectify<T: Element>(x: &mut [T], marks: &mut Vec<u8>) {
     vectorized(|| {
-        for (x, mark) in x.iter_mut().zip(marks) {
-            *mark = u8::from(*x > T::ZERO);
-            *x = if *x <= T::ZERO { T::ZERO } else { *x };
-        }
+        marks.extend(x.iter().map(|&x| u8::from(x > T::ZERO)));
+        x.iter_mut().for_each(|x| *x = if *x <= T::ZERO { T::ZERO } else { *x });
     });
 }
 

@@ -1,6 +1,8 @@
 //! A window on its way over maps: the rows of the matrix that a convolution is multiplied with.
 
 use super::Maps;
+use super::workspace::grown;
+use crate::simd::vectorized;
 use crate::{Element, Matrix, Window};
 use std::ops::Range;
 
@@ -59,7 +61,7 @@ impl Slide {
         if self.is_pointwise() {
             return Matrix::new(&x[block.start * channels..block.end * channels], block.len(), channels);
         }
-        rows.resize(block.len() * depth, T::ZERO);
+        let rows = grown(rows, block.len() * depth);
         for (place, row) in block.clone().zip(rows.chunks_exact_mut(depth)) {
             self.taps(place, |tap, run| match run {
                 Some(pixels) => row[tap.start * channels..tap.end * channels]
@@ -73,17 +75,20 @@ impl Slide {
     /// Adds the rows of a block back to where they came from.
     pub fn fold<T: Element>(&self, block: &Range<usize>, rows: &[T], dx: &mut [T]) {
         let (depth, channels) = (self.depth(), self.from.channels);
-        for (place, row) in block.clone().zip(rows.chunks_exact(depth)) {
-            self.taps(place, |tap, run| {
-                let Some(pixels) = run else { return };
-                let sums = &mut dx[pixels.start * channels..pixels.end * channels];
-                let parts = &row[tap.start * channels..tap.end * channels];
-                sums.iter_mut().zip(parts).for_each(|(sum, &part)| *sum += part);
-            });
-        }
+        vectorized(|| {
+            for (place, row) in block.clone().zip(rows.chunks_exact(depth)) {
+                self.taps(place, |tap, run| {
+                    let Some(pixels) = run else { return };
+                    let sums = &mut dx[pixels.start * channels..pixels.end * channels];
+                    let parts = &row[tap.start * channels..tap.end * channels];
+                    sums.iter_mut().zip(parts).for_each(|(sum, &part)| *sum += part);
+                });
+            }
+        });
     }
 
     /// The runs of window elements at a place, each with the pixels under them, or nothing in the padding.
+    #[inline(always)]
     fn taps(&self, place: usize, mut visit: impl FnMut(Range<usize>, Option<Range<usize>>)) {
         let (across, area) = (self.places.1, self.places.0 * self.places.1);
         let (image, row, column) = (place / area, place / across % self.places.0, place % across);

@@ -44,18 +44,32 @@ fn sizes() -> impl Strategy<Value = Maps> {
     })
 }
 
+/// A convolution and its gradient, both ways.
+fn convolve(from: Maps, window: Window, outputs: usize, multiply: Multiply) -> (bool, bool) {
+    let layer = geometry(from, outputs, window);
+    let (x, bias) = (wave(from.elements(), 0.37), wave(outputs, 1.3));
+    let weight = wave(outputs * from.channels * window.kernel.0 * window.kernel.1, 0.71);
+    let mut chain = Chain::new(multiply);
+    chain.conv(chain.input(), window, from.channels, &weight, bias.clone()).unwrap();
+    let (y, passed) = run(&[&chain], Order::ChannelsFirst, from, &x).unwrap();
+    let g = wave(y.len(), 0.53);
+    let dx = input_gradient(&[&chain], &passed, &g);
+    let forward = close(&y, &conv2d(&layer, &x, &weight, Some(&bias)));
+    (forward, close(&dx, &conv2d_input_gradient(&layer, &g, &weight)))
+}
+
 proptest! {
     #[test]
     fn a_convolution_and_its_gradient_equal_the_layer(from in sizes(), window in windows(), outputs in 1usize..6) {
-        let layer = geometry(from, outputs, window);
-        let (x, bias) = (wave(from.elements(), 0.37), wave(outputs, 1.3));
-        let weight = wave(outputs * from.channels * window.kernel.0 * window.kernel.1, 0.71);
-        let mut chain = Chain::default();
-        chain.conv(chain.input(), window, from.channels, &weight, bias.clone()).unwrap();
-        let (y, passed) = run(&[&chain], Order::ChannelsFirst, from, &x).unwrap();
-        prop_assert!(close(&y, &conv2d(&layer, &x, &weight, Some(&bias))));
-        let g = wave(y.len(), 0.53);
-        prop_assert!(close(&input_gradient(&[&chain], &passed, &g), &conv2d_input_gradient(&layer, &g, &weight)));
+        prop_assert_eq!(convolve(from, window, outputs, Multiply::Directly), (true, true));
+    }
+
+    #[test]
+    fn winograds_convolution_and_its_gradient_equal_the_layer(
+        from in sizes(), padding in (0usize..4, 0usize..4), outputs in 1usize..6,
+    ) {
+        let window = Window { padding, ..Window::square(3, 1, 0) };
+        prop_assert_eq!(convolve(from, window, outputs, Multiply::Winograd), (true, true));
     }
 
     #[test]

@@ -1,4 +1,5 @@
 use crate::Element;
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Buffers that go round: a chain takes them and puts them back, so that no step waits for fresh pages.
@@ -17,19 +18,55 @@ impl<T> Default for Workspace<T> {
 
 impl<T: Element> Workspace<T> {
     /// A buffer of this length, whatever it holds: the smallest that has room.
-    pub fn take(&mut self, len: usize) -> Vec<T> {
-        let fitting = self.free.iter().enumerate().filter(|(_, buffer)| buffer.capacity() >= len);
-        let best = fitting.min_by_key(|(_, buffer)| buffer.capacity()).map(|(index, _)| index);
-        let mut buffer = best
+    pub fn take(&mut self, len: usize) -> Buffer<T> {
+        let fitting = self.free.iter().enumerate().filter(|(_, room)| room.len() >= len);
+        let best = fitting.min_by_key(|(_, room)| room.len()).map(|(index, _)| index);
+        let mut room = best
             .or(self.free.len().checked_sub(1))
             .map_or_else(Vec::new, |index| self.free.swap_remove(index));
-        buffer.resize(len, T::ZERO);
-        buffer
+        grown(&mut room, len);
+        Buffer { room, len }
     }
 
     /// Puts a buffer back.
-    pub fn put(&mut self, buffer: Vec<T>) {
-        self.free.push(buffer);
+    pub fn put(&mut self, buffer: Buffer<T>) {
+        self.free.push(buffer.room);
+    }
+}
+
+/// The first `len` elements, whatever they hold. Memory that has grown stays: shrinking it would mean to write zeros when
+/// it grows back.
+pub(super) fn grown<T: Element>(room: &mut Vec<T>, len: usize) -> &mut [T] {
+    if room.len() < len {
+        room.resize(len, T::ZERO);
+    }
+    &mut room[..len]
+}
+
+/// A slice that a [`Workspace`] lends.
+#[derive(Debug)]
+pub(super) struct Buffer<T> {
+    room: Vec<T>,
+    len: usize,
+}
+
+impl<T> Default for Buffer<T> {
+    fn default() -> Self {
+        Self { room: Vec::new(), len: 0 }
+    }
+}
+
+impl<T> Deref for Buffer<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.room[..self.len]
+    }
+}
+
+impl<T> DerefMut for Buffer<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.room[..self.len]
     }
 }
 

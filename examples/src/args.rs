@@ -17,6 +17,7 @@ Examples:
   candlelight explain --seed 11 --model bundled-vit   another scene, another model
   candlelight explain cat.jpg dog.jpg --model microsoft/resnet-18 --method grad-cam --target tabby
   candlelight explain cat.jpg --model ./my-resnet --method grad-cam --layer resnet.encoder.stages.2
+  candlelight explain --method integrated-gradients --baseline blur:8 --until 0.01
   candlelight explain --json | jq '.methods[] | {name, seconds}'
 
 Reading the table:
@@ -87,12 +88,19 @@ pub struct Explain {
     /// What is explained: `top`, the number of a class, or its label
     #[arg(short, long, default_value = "top", value_name = "CLASS")]
     pub target: String,
-    /// The layer of Grad-CAM; the model's last stage if not given (see `candlelight layers`)
+    /// The layer of Grad-CAM, of layers and of neurons; the model's last stage if not given (see `candlelight layers`)
     #[arg(long, value_name = "NAME")]
     pub layer: Option<String>,
     /// Steps of a path, samples of a sampler; each paper's own number if not given
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
+    /// Residual of a path or standard error of a sampler at which it stops by itself, such as 0.01
+    #[arg(long, value_name = "SHARE")]
+    pub until: Option<f64>,
+    /// What paths start from: `zero`, `black`, `white`, `mean`, `max-distance`, `blur[:PIXELS]`, `uniform`,
+    /// `gaussian[:SHARE]`, `training`; each method's own if not given
+    #[arg(long, value_name = "NAME")]
+    pub baseline: Option<String>,
     /// Where pictures, maps and the record are written
     #[arg(short, long, default_value = "candlelight-out", value_name = "DIR")]
     pub out: PathBuf,

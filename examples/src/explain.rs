@@ -11,7 +11,7 @@ use crate::target;
 use crate::term::{self, BOLD, DIM, GREEN, RED, YELLOW, paint};
 use crate::words;
 use crate::write;
-use candlelight::{Error, GradientCheck, Settings, Tape, Target, check_gradients};
+use candlelight::{Error, Family, GradientCheck, Settings, Tape, Target, check_gradients};
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -92,8 +92,10 @@ impl Job<'_> {
         let asked = |name: &str| self.selection.methods.iter().any(|method| method.name == name);
         let note = |text: &str| term::warn(&format!("{} {text}", paint(YELLOW, "note:")));
         self.model.assumed.iter().for_each(|text| note(text));
-        if self.args.layer.is_some() && !asked("grad-cam") {
-            note("`--layer` means the layer of grad-cam, which is not among the methods");
+        let of_a_layer = |family| matches!(family, Family::ClassActivation | Family::Layer | Family::Neuron);
+        let any = self.selection.methods.iter().any(|method| of_a_layer(method.family));
+        if self.args.layer.is_some() && !any {
+            note("`--layer` means the layer of methods such as grad-cam, and none of them is asked for");
         }
         if self.model.origin == Origin::Elsewhere && asked("expected-gradients") {
             note(&format!("expected-gradients compares with {}", references_in_words(&self.settings)));
@@ -175,7 +177,9 @@ impl Job<'_> {
                     explained.interrupted = Some(method.name);
                     return Ok(());
                 }
-                Err(error @ Error::MissingLayer { .. }) if self.selection.wish == Wish::WhatSuits => {
+                Err(error @ (Error::MissingLayer { .. } | Error::NoRuleFired { .. }))
+                    if self.selection.wish == Wish::WhatSuits =>
+                {
                     let reason = error.to_string();
                     let short = reason.split("; ").next().unwrap_or(&reason);
                     self.say(&paint(DIM, format!("{:<width$}  {:>10}  {short}", method.name, "skipped")));

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod baseline;
 mod check;
 mod explain;
 mod failure;

@@ -1,6 +1,7 @@
 //! One method on one image.
 
 use crate::args;
+use crate::baseline;
 use crate::failure::{Failure, Result};
 use crate::model::{Opened, Origin};
 use crate::progress::Bar;
@@ -62,7 +63,9 @@ pub fn settings(args: &args::Explain, model: &Opened) -> Result<Settings> {
         Origin::Bundled => Some(references(model)?),
         Origin::Elsewhere => None,
     };
-    Ok(Settings { layer: Some(layer), references, steps: args.steps })
+    let baseline = args.baseline.as_deref().map(|name| baseline::of(name, model, references.as_ref()));
+    let (steps, until) = (args.steps, args.until);
+    Ok(Settings { layer: Some(layer), references, baseline: baseline.transpose()?, steps, until })
 }
 
 /// Scenes as Expected Gradients compares with, `[50, 3, 64, 64]`.

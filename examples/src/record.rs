@@ -230,7 +230,7 @@ impl Converged {
             sum: completeness.and_then(|it| it.sum.first().copied()),
             difference: completeness.and_then(|it| it.difference.first().copied()),
             relative_residual: completeness.and_then(|it| it.relative().first().copied()),
-            samples: sampling.map(|it| it.samples),
+            samples: sampling.and_then(|it| it.samples.first().copied()),
             standard_error: sampling.and_then(|it| it.standard_error.first().copied()),
         }
     }

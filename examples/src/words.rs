@@ -42,7 +42,7 @@ pub fn count(n: u64) -> String {
 pub fn convergence(convergence: &Convergence) -> String {
     let residual = convergence.completeness.as_ref().and_then(|it| it.relative().first().copied());
     let sampling = convergence.sampling.as_ref();
-    let error = sampling.and_then(|it| Some((it.samples, *it.standard_error.first()?)));
+    let error = sampling.and_then(|it| Some((*it.samples.first()?, *it.standard_error.first()?)));
     match (residual, error) {
         (Some(residual), None) => format!("residual {}", percent(residual)),
         (None, Some((samples, error))) => format!("standard error {}, {samples} samples", percent(error)),
@@ -50,7 +50,10 @@ pub fn convergence(convergence: &Convergence) -> String {
             let error = percent(error);
             format!("standard error {error}, {samples} samples, residual {}", percent(residual))
         }
-        (None, None) => "exact".into(),
+        (None, None) => match convergence.steps.as_deref() {
+            Some([steps, ..]) => format!("{steps} steps"),
+            _ => "exact".into(),
+        },
     }
 }
 
@@ -92,11 +95,13 @@ mod tests {
     #[test]
     fn convergence_is_said_in_words() {
         let completeness = Some(Completeness { sum: vec![0.98], difference: vec![1.0] });
-        let sampling = Some(Sampling { samples: 50, standard_error: vec![0.125] });
+        let sampling = Some(Sampling { samples: vec![50], standard_error: vec![0.125] });
         assert_eq!(convergence(&Convergence::exact()), "exact");
-        let path = Convergence { completeness: completeness.clone(), sampling: None };
+        let influence = Convergence { steps: Some(vec![50]), ..Convergence::exact() };
+        assert_eq!(convergence(&influence), "50 steps");
+        let path = Convergence { completeness: completeness.clone(), ..Convergence::exact() };
         assert_eq!(convergence(&path), "residual 2.0 %");
-        let both = Convergence { completeness, sampling };
+        let both = Convergence { completeness, sampling, ..Convergence::exact() };
         assert_eq!(convergence(&both), "standard error 12 %, 50 samples, residual 2.0 %");
     }
 }

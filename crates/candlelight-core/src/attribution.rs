@@ -6,9 +6,10 @@ use crate::{Convergence, Cost, Placement, Result};
 use candle_core::Tensor;
 
 /// How a map is meant to be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reading {
     /// Positive values speak for the class, negative ones against it.
+    #[default]
     Signed,
     /// Only positive values mean anything.
     Positive,
@@ -22,11 +23,13 @@ pub struct Attribution {
     pub(crate) method: String,
     pub(crate) values: Tensor,
     pub(crate) reading: Reading,
+    pub(crate) laid_out: Option<Tensor>,
     pub(crate) layer: Option<String>,
     pub(crate) placement: Option<Placement>,
     pub(crate) classes: Vec<usize>,
     pub(crate) scores: Vec<f64>,
     pub(crate) convergence: Convergence,
+    pub(crate) error: Option<Tensor>,
     pub(crate) cost: Cost,
 }
 
@@ -40,7 +43,20 @@ impl Attribution {
     ) -> Self {
         let classes = prediction.target.classes();
         let (reading, scores) = (Reading::Signed, prediction.scores);
-        Self { method, values, reading, layer: None, placement: None, classes, scores, convergence, cost }
+        let (laid_out, layer, placement, error) = (None, None, None, None);
+        Self {
+            method,
+            values,
+            reading,
+            laid_out,
+            layer,
+            placement,
+            classes,
+            scores,
+            convergence,
+            error,
+            cost,
+        }
     }
 
     /// The method's name as in the registry; composed methods name their parts.
@@ -48,10 +64,16 @@ impl Attribution {
         &self.method
     }
 
-    /// The map: the input's shape for methods that explain the input, `[N, 1, h, w]` for maps of a layer or of
-    /// tokens.
+    /// The map: the input's shape for methods that explain the input, the layer's output's for methods that explain
+    /// the units of a layer, `[N, 1, h, w]` for class activation maps and maps of tokens.
     pub fn values(&self) -> &Tensor {
         &self.values
+    }
+
+    /// What is drawn and measured: the values; those of a transformer's tokens laid out on the image, `[N, C, h, w]`,
+    /// without the tokens that are no patches.
+    pub fn maps(&self) -> &Tensor {
+        self.laid_out.as_ref().unwrap_or(&self.values)
     }
 
     /// How the values are meant to be read.
@@ -79,6 +101,23 @@ impl Attribution {
         &self.convergence
     }
 
+    /// The standard error that sampling left in every value, of the map's shape and units; `None` for methods that
+    /// do not sample, and for VarGrad, of whose error nothing is known.
+    pub fn standard_error(&self) -> Option<&Tensor> {
+        self.error.as_ref()
+    }
+
+    /// Between which values each value of the map lies: `sigmas` standard errors to both sides. 1.96 of them are the
+    /// 95 % confidence interval of a mean of many samples.
+    ///
+    /// # Errors
+    /// If candle fails.
+    pub fn interval(&self, sigmas: f64) -> Result<Option<(Tensor, Tensor)>> {
+        let Some(error) = &self.error else { return Ok(None) };
+        let reach = (error * sigmas)?;
+        Ok(Some(((&self.values - &reach)?, (&self.values + reach)?)))
+    }
+
     /// What it cost.
     pub fn cost(&self) -> Cost {
         self.cost
@@ -89,13 +128,13 @@ impl Attribution {
         self.placement
     }
 
-    /// The map summed over channels and brought to the image, `[N, height, width]`: bilinear between the
+    /// The [maps](Self::maps) summed over channels and brought to the image, `[N, height, width]`: bilinear between the
     /// [places](Self::placement) of its cells. Sign and scale stay. [`bilinear`] is what peers do instead.
     ///
     /// # Errors
     /// If the values are no maps of rank 4.
     pub fn plane(&self, height: usize, width: usize) -> Result<Tensor> {
-        let summed = self.values.sum_keepdim(1)?;
+        let summed = self.maps().sum_keepdim(1)?;
         let resized = match self.placement {
             Some(placement) => place(&summed, placement, height, width),
             None => bilinear(&summed, height, width),

@@ -1,10 +1,13 @@
 //! What an input is compared with.
 
-use crate::random::Stream;
-use crate::{Error, Result};
+use crate::blur::{blur, check_sigma};
+use crate::bounds::{check_channels, per_channel};
+use crate::{Bounds, Error, Result};
 use candle_core::Tensor;
 
-/// One reference input x′ for every row.
+/// One reference input x′ for every row; which one to take is discussed in
+/// [Sturmfels et al. 2020](https://distill.pub/2020/attribution-baselines/). A distribution of them is a
+/// [`References`](crate::References).
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum Baseline {
@@ -13,78 +16,107 @@ pub enum Baseline {
     Zero,
     /// One value everywhere.
     Constant(f64),
+    /// One value for each channel: a colour.
+    Colour(Vec<f64>),
+    /// Every channel at its lowest valid value: black.
+    Lowest(Bounds),
+    /// Every channel at its highest valid value: white.
+    Highest(Bounds),
+    /// Every channel at its mean over the row: the image's own mean colour.
+    Mean,
+    /// Every value at the bound that is further from it, so that no pixel equals its baseline.
+    MaxDistance(Bounds),
+    /// The row blurred by a Gaussian of this standard deviation in pixels: what is missing is detail, not colour.
+    Blurred(f64),
     /// A tensor of the input's shape, or `[1, …]` for all rows.
     Tensor(Tensor),
 }
 
 impl Baseline {
-    /// The baseline of every row, `[N, …]` like `input`.
-    pub(crate) fn like(&self, input: &Tensor) -> Result<Tensor> {
+    /// The baseline of row `row` of `input`, `[…]` like that row.
+    pub(crate) fn at(&self, input: &Tensor, row: usize) -> Result<Tensor> {
+        let x = input.get(row)?;
+        let everywhere =
+            |value: &Tensor| -> Result<Tensor> { Ok(value.broadcast_as(x.shape())?.contiguous()?) };
         match self {
-            Self::Zero => Ok(input.zeros_like()?),
-            Self::Constant(value) if !value.is_finite() => Err(Error::Setting {
-                setting: "baseline",
-                value: value.to_string(),
-                expected: "a finite number",
-            }),
-            Self::Constant(value) => Ok((input.zeros_like()? + *value)?),
-            Self::Tensor(baseline) => fit(baseline, input),
-        }
-    }
-}
-
-fn fit(baseline: &Tensor, input: &Tensor) -> Result<Tensor> {
-    let one_for_all = baseline.rank() == input.rank() && baseline.dims()[0] == 1;
-    if baseline.dims() != input.dims() && !(one_for_all && baseline.dims()[1..] == input.dims()[1..]) {
-        let expected = format!("{:?} or the same with one row", input.dims());
-        return Err(Error::Shape { what: "the baseline", found: baseline.dims().to_vec(), expected });
-    }
-    let baseline = baseline.detach().to_dtype(input.dtype())?.to_device(input.device())?;
-    Ok(baseline.broadcast_as(input.shape())?.contiguous()?)
-}
-
-/// A distribution of reference inputs, drawn from once per sample.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub enum References {
-    /// Noise, uniform between the smallest and the largest value of the row explained: for when there is no data
-    /// at hand ([Sturmfels et al. 2020](https://distill.pub/2020/attribution-baselines/)).
-    #[default]
-    Uniform,
-    /// Samples of the training distribution, `[M, …]`: what the paper means.
-    Samples(Tensor),
-}
-
-impl References {
-    /// Draws one reference for `row`, `[…]`.
-    pub(crate) fn draw(&self, row: &Tensor, stream: &mut Stream) -> Result<Tensor> {
-        match self {
-            Self::Uniform => {
-                let low = row.flatten_all()?.min(0)?;
-                let range = (row.flatten_all()?.max(0)? - &low)?;
-                let noise = stream.uniform_like(row)?;
-                Ok(noise.broadcast_mul(&range)?.broadcast_add(&low)?)
+            Self::Zero => Ok(x.zeros_like()?),
+            Self::Constant(value) => Ok((x.zeros_like()? + *value)?),
+            Self::Colour(colour) => everywhere(&per_channel(colour.clone(), &x)?),
+            Self::Lowest(bounds) => everywhere(&bounds.of(&x)?.0),
+            Self::Highest(bounds) => everywhere(&bounds.of(&x)?.1),
+            Self::Mean => everywhere(&channel_means(&x)?),
+            Self::MaxDistance(bounds) => furthest(&x, bounds),
+            Self::Blurred(sigma) => blur(&x, *sigma),
+            Self::Tensor(given) => {
+                let given = given.get(if given.dims()[0] == 1 { 0 } else { row })?.detach();
+                Ok(given.to_dtype(x.dtype())?.to_device(x.device())?)
             }
-            Self::Samples(samples) => Self::pick(samples, stream.below(samples.dims()[0]), row),
         }
-    }
-
-    /// Sample `index`, like `row`.
-    pub(crate) fn pick(samples: &Tensor, index: usize, row: &Tensor) -> Result<Tensor> {
-        Ok(samples.get(index)?.to_dtype(row.dtype())?.to_device(row.device())?)
     }
 
     pub(crate) fn check(&self, input: &Tensor) -> Result<()> {
         match self {
-            Self::Samples(samples)
-                if samples.rank() != input.rank()
-                    || samples.dims()[0] == 0
-                    || samples.dims()[1..] != input.dims()[1..] =>
-            {
-                let expected = format!("[M, …] with rows of {:?}", &input.dims()[1..]);
-                Err(Error::Shape { what: "the references", found: samples.dims().to_vec(), expected })
+            Self::Zero => Ok(()),
+            Self::Constant(value) => finite(&[*value]),
+            Self::Colour(colour) => {
+                check_channels("the colour", colour.len(), input)?;
+                finite(colour)
             }
-            _ => Ok(()),
+            Self::Lowest(bounds) | Self::Highest(bounds) | Self::MaxDistance(bounds) => bounds.check(input),
+            Self::Mean => check_spatial(input),
+            Self::Blurred(sigma) => {
+                check_sigma("blur", *sigma)?;
+                check_spatial(input)
+            }
+            Self::Tensor(given) => check_fits(given, input),
+        }
+    }
+}
+
+/// The mean of every channel of `x`, `[C, …]`, as `[C, 1, …]`.
+fn channel_means(x: &Tensor) -> Result<Tensor> {
+    let mut shape = vec![1; x.rank()];
+    shape[0] = x.dims()[0];
+    Ok(x.flatten_from(1)?.mean(1)?.reshape(shape)?)
+}
+
+/// The bound that is further from each value of `x`; the higher one of equals.
+fn furthest(x: &Tensor, bounds: &Bounds) -> Result<Tensor> {
+    let (low, high) = bounds.of(x)?;
+    let (low, high) = (low.broadcast_as(x.shape())?, high.broadcast_as(x.shape())?);
+    let below = x.sub(&low)?.gt(&high.sub(x)?)?;
+    Ok(below.where_cond(&low, &high)?)
+}
+
+fn finite(values: &[f64]) -> Result<()> {
+    match values.iter().find(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(value) => {
+            Err(Error::Setting { setting: "baseline", value: value.to_string(), expected: "a finite number" })
+        }
+    }
+}
+
+/// Refuses rows without an extent beside their channels: their mean and their blur are they themselves.
+fn check_spatial(input: &Tensor) -> Result<()> {
+    match input.rank() > 2 {
+        true => Ok(()),
+        false => Err(Error::Shape {
+            what: "the input of a blurred or mean baseline",
+            found: input.dims().to_vec(),
+            expected: "[N, C, …] with an extent beside the channels; give a colour or a tensor instead"
+                .into(),
+        }),
+    }
+}
+
+fn check_fits(given: &Tensor, input: &Tensor) -> Result<()> {
+    let same_rows = given.rank() == input.rank() && given.dims()[1..] == input.dims()[1..];
+    match same_rows && (given.dims()[0] == 1 || given.dims()[0] == input.dims()[0]) {
+        true => Ok(()),
+        false => {
+            let expected = format!("{:?} or the same with one row", input.dims());
+            Err(Error::Shape { what: "the baseline", found: given.dims().to_vec(), expected })
         }
     }
 }

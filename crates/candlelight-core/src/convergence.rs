@@ -24,11 +24,11 @@ impl Completeness {
     }
 }
 
-/// The error that sampling leaves.
+/// The error that sampling leaves. [`Attribution::interval`](crate::Attribution::interval) has it value by value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sampling {
-    /// Samples drawn for each row.
-    pub samples: usize,
+    /// Per row how many samples were drawn.
+    pub samples: Vec<usize>,
     /// Per row the standard error of the map: its L2 norm over that of the map.
     pub standard_error: Vec<f64>,
 }
@@ -40,12 +40,19 @@ pub struct Convergence {
     pub completeness: Option<Completeness>,
     /// For methods that sample.
     pub sampling: Option<Sampling>,
+    /// For paths: per row how many gradients were taken along it, or along all of them.
+    pub steps: Option<Vec<usize>>,
 }
 
 impl Convergence {
     /// The convergence of a closed formula: nothing was approximated, nothing is promised.
     pub fn exact() -> Self {
         Self::default()
+    }
+
+    /// That of a path of so many gradients for each of `rows`, of which no sum is promised.
+    pub(crate) fn in_steps(steps: usize, rows: usize) -> Self {
+        Self { steps: Some(vec![steps; rows]), ..Self::default() }
     }
 
     /// The largest relative residual or standard error of all rows; 0 for an exact method.

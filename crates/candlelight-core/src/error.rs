@@ -61,6 +61,15 @@ pub enum Error {
         seen: Vec<String>,
     },
 
+    /// A layer that was asked for ran more than once in a forward pass.
+    #[error("layer `{name}` ran {times} times in one pass; give each run a name of its own with `tap`")]
+    AmbiguousLayer {
+        /// The name asked for.
+        name: String,
+        /// How often it ran.
+        times: usize,
+    },
+
     /// No layer of the kind that a method needs ran.
     #[error("the model shows no {what}; {hint}")]
     MissingLayer {
@@ -68,6 +77,17 @@ pub enum Error {
         what: &'static str,
         /// What to do about it.
         hint: &'static str,
+    },
+
+    /// A method changes what flows back through layers of some kind, and there was none.
+    #[error(
+        "the model shows no ReLU of `candlelight::nn`, so that no rule fired; {}; use `candlelight::nn` for the \
+         activations (candle's own `Tensor::relu` cannot be seen), or a method that is not bound to ReLUs",
+        passed_by_hint(.passed_by)
+    )]
+    NoRuleFired {
+        /// Activations that ran and take no such rule, with what they are.
+        passed_by: Vec<String>,
     },
 
     /// A method that is not in the registry.
@@ -202,6 +222,14 @@ fn nearest_hint(seen: &[String]) -> String {
     match seen {
         [] => "the model reports no layers: build it from `candlelight::nn` layers or call `tap`".into(),
         seen => format!("seen, nearest first: {}", seen.join(", ")),
+    }
+}
+
+fn passed_by_hint(passed_by: &[String]) -> String {
+    match passed_by {
+        [] => "no other activation was seen".into(),
+        [first] => format!("seen was {first}"),
+        [first, .., last] => format!("seen were {} activations, from {first} to {last}", passed_by.len()),
     }
 }
 

@@ -17,6 +17,8 @@
 
 mod attribution;
 mod baseline;
+mod blur;
+mod bounds;
 mod check;
 mod convergence;
 mod error;
@@ -27,6 +29,7 @@ pub mod nn;
 mod placement;
 mod query;
 mod random;
+mod references;
 mod resize;
 mod schedule;
 mod scope;
@@ -34,19 +37,23 @@ mod target;
 mod vjp;
 
 pub use attribution::{Attribution, Reading};
-pub use baseline::{Baseline, References};
+pub use baseline::Baseline;
+pub use bounds::Bounds;
 pub use check::{GradientCheck, check_gradients};
 pub use convergence::{Completeness, Convergence, Cost, Sampling};
 pub use error::{Error, Result};
 pub use explain::Explain;
 pub use methods::{
-    AttentionRollout, Draw, ExpectedGradients, Family, GradCam, HeadFusion, InputXGradient,
-    IntegratedGradients, METHODS, Method, Noise, Quadrature, Saliency, Settings, Sign, SmoothGrad, Statistic,
-    method, rollout,
+    AttentionRollout, BlurIntegratedGradients, Deconvnet, Draw, ExpectedGradients, Family, GradCam,
+    GuidedBackprop, GuidedIntegratedGradients, HeadFusion, Idgi, InputXGradient, IntegratedGradients,
+    InternalInfluence, LayerConductance, LayerGradientXActivation, LayerIntegratedGradients, METHODS, Method,
+    Neuron, NeuronConductance, Noise, Path, Quadrature, Saliency, Settings, SmoothGrad, Statistic,
+    StepGradient, Unit, Xrai, method, rollout,
 };
 pub use model::Model;
 pub use placement::{Axis, Placement};
 pub use query::{Budget, OnProgress, Progress, Query};
+pub use references::References;
 pub use resize::{bilinear, place};
 pub use scope::{Kind, LayerInfo, Tape, TokenGrid, Watched, layers, tap, token_grid};
 pub use target::{Score, Target};

@@ -21,7 +21,7 @@ pub type OnProgress = dyn Fn(Progress) -> ControlFlow<()> + Send + Sync;
 /// How much of the input may be in flight at once. It decides the batch, never the result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Budget {
-    /// Half a gibibyte of activations, at most 64 rows.
+    /// Two gibibytes of activations, at most 64 rows.
     #[default]
     Auto,
     /// So many rows at once.
@@ -120,10 +120,23 @@ impl Query {
         self.progress.as_ref().map_or(ControlFlow::Continue(()), |f| f(progress))
     }
 
-    /// The same question about one batch of other inputs, all in flight at once; progress is the caller's to report.
-    pub(crate) fn about(&self, batch: &Tensor, target: Target) -> Self {
-        let budget = Budget::Rows(batch.dims()[0]);
-        Self { input: batch.clone(), target, budget, progress: None, ..self.clone() }
+    /// The same question without a word on how far it is.
+    pub(crate) fn quiet(&self) -> Self {
+        Self { progress: None, ..self.clone() }
+    }
+
+    /// The same question to be answered after `rows` evaluations: they count in its progress.
+    pub(crate) fn after(self, rows: usize) -> Self {
+        let Some(report) = self.progress.clone() else { return self };
+        let shifted = move |Progress { done, of }| report(Progress { done: done + rows, of: of + rows });
+        self.on_progress(shifted)
+    }
+
+    /// The same question about other inputs, `at_once` rows of whose versions may be in flight; progress is the
+    /// caller's to report.
+    pub(crate) fn about(&self, inputs: &Tensor, target: Target, at_once: usize) -> Self {
+        let budget = Budget::Rows(at_once);
+        Self { input: inputs.clone(), target, budget, ..self.quiet() }
     }
 }
 

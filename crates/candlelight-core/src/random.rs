@@ -24,6 +24,11 @@ impl Stream {
         self.0.random()
     }
 
+    /// A standard normal number.
+    pub(crate) fn normal(&mut self) -> f64 {
+        self.0.sample(StandardNormal)
+    }
+
     /// A whole number below `n`.
     pub(crate) fn below(&mut self, n: usize) -> usize {
         self.0.random_range(0..n)

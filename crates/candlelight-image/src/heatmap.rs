@@ -1,9 +1,12 @@
 //! A map laid over the picture that it explains.
 
+use std::fs::File;
+use std::io::BufWriter;
 use std::path::Path;
 
 use candle_core::Tensor;
 use candlelight_core::{Attribution, Placement, Reading};
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{Rgb, RgbImage};
 
 use crate::colormap::ColorMap;
@@ -59,7 +62,7 @@ impl Heatmap {
     /// The map of an explanation with one row, read as it is meant to be, its cells where they lie on the picture.
     pub fn of(attribution: &Attribution) -> Self {
         let placement = attribution.placement();
-        Self { placement, ..Self::new(attribution.values()).reading(attribution.reading()) }
+        Self { placement, ..Self::new(attribution.maps()).reading(attribution.reading()) }
     }
 
     /// A map in its own units.
@@ -295,5 +298,14 @@ pub(crate) fn save(picture: &RgbImage, path: &Path) -> Result<()> {
         image::ImageError::IoError(error) => Error::Io(error),
         other => Error::Unsupported { detail: other.to_string() },
     };
-    picture.save(path).map_err(|error| typed(error).at(path))
+    let written = match path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png")) {
+        true => File::create(path).map_err(Into::into).and_then(|file| picture.write_with_encoder(png(file))),
+        false => picture.save(path),
+    };
+    written.map_err(|error| typed(error).at(path))
+}
+
+/// Flat colours and text: small without filters, if the encoder takes its time.
+fn png(file: File) -> PngEncoder<BufWriter<File>> {
+    PngEncoder::new_with_quality(BufWriter::new(file), CompressionType::Best, FilterType::NoFilter)
 }

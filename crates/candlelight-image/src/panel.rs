@@ -14,14 +14,25 @@ use crate::resample::{Filter, resize};
 #[derive(Clone, Debug)]
 pub struct Panel {
     title: String,
-    heatmap: Heatmap,
+    heatmap: Option<Heatmap>,
+    backdrop: Option<Backdrop>,
     notes: Vec<String>,
 }
 
 impl Panel {
     /// A map under a title.
     pub fn new(title: impl Into<String>, heatmap: Heatmap) -> Self {
-        Self { title: title.into(), heatmap, notes: Vec::new() }
+        Self { title: title.into(), heatmap: Some(heatmap), backdrop: None, notes: Vec::new() }
+    }
+
+    /// A picture of its own, without a map: another input, or a plot.
+    pub fn picture(title: impl Into<String>, picture: impl Into<Backdrop>) -> Self {
+        Self { title: title.into(), heatmap: None, backdrop: Some(picture.into()), notes: Vec::new() }
+    }
+
+    /// Lays the map over this picture in place of the sheet's.
+    pub fn over(self, picture: impl Into<Backdrop>) -> Self {
+        Self { backdrop: Some(picture.into()), ..self }
     }
 
     /// Adds a line under what every map says of its normalisation.
@@ -167,11 +178,18 @@ impl SideBySide {
     }
 
     fn mapped(&self, panel: &Panel, shown: &RgbImage) -> Result<Cell> {
-        let (field, scale) = panel.heatmap.read()?;
-        let picture = self.outlined(panel.heatmap.paint(&field, &scale, shown)?);
-        let colors = panel.heatmap.bar(&scale, layout::cell_width(shown), layout::BAR)?;
-        let lines = [panel.heatmap.lines(&field, &scale), panel.notes.clone()].concat();
-        Ok(Cell { title: panel.title.clone(), picture, bar: Some(Bar { colors, scale }), lines })
+        let own = panel.backdrop.as_ref().map(Backdrop::picture).transpose()?;
+        let own = own.map(|picture| displayed(&picture, self.side));
+        let picture = own.as_ref().unwrap_or(shown);
+        let (title, notes) = (panel.title.clone(), panel.notes.clone());
+        let Some(heatmap) = &panel.heatmap else {
+            return Ok(Cell { title, picture: picture.clone(), bar: None, lines: notes });
+        };
+        let (field, scale) = heatmap.read()?;
+        let colors = heatmap.bar(&scale, layout::cell_width(picture), layout::BAR)?;
+        let lines = [heatmap.lines(&field, &scale), notes].concat();
+        let picture = self.outlined(heatmap.paint(&field, &scale, picture)?);
+        Ok(Cell { title, picture, bar: Some(Bar { colors, scale }), lines })
     }
 
     fn outlined(&self, mut picture: RgbImage) -> RgbImage {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
+use candlelight_core::Bounds;
 use image::{Rgb, RgbImage};
 
 use crate::decode::{self, check_size};
@@ -126,6 +127,16 @@ impl Preprocess {
     /// The per-channel standard deviation that is divided by.
     pub fn std(&self) -> [f32; 3] {
         self.std
+    }
+
+    /// What black and white become in every channel: the values that a preprocessed pixel can take, for baselines
+    /// that need to know them.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a factor, mean or deviation that gives no number.
+    pub fn bounds(&self) -> Result<Bounds> {
+        let ends = self.tables()?.map(|levels| [f64::from(levels[0]), f64::from(levels[255])]);
+        Ok(Bounds::Channels(ends.map(|[black, white]| (black.min(white), black.max(white))).to_vec()))
     }
 
     /// Decodes a file (see [`decode::open`]) and preprocesses it.

@@ -33,6 +33,17 @@ impl<'a, T> Matrix<'a, T> {
     }
 }
 
+/// Results up to which `gemm` computes scalar products of rows instead, where the right matrix is transposed.
+const SMALL: usize = 256;
+
+impl<T: Element> Matrix<'_, T> {
+    /// The elements in row-major order, if the matrix is a transposed view.
+    fn untransposed(&self) -> Option<Vec<T>> {
+        let at = |i: usize| self.data[i / self.columns + i % self.columns * self.column_stride];
+        (self.column_stride != 1).then(|| (0..self.data.len()).map(at).collect())
+    }
+}
+
 /// How many threads one product may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Threads {
@@ -81,6 +92,11 @@ pub fn gemm_onto<T: Element>(onto: Onto, out: &mut [T], a: Matrix<T>, b: Matrix<
     if out.is_empty() || a.columns == 0 {
         return;
     }
+    // Few rows of a transposed matrix would be added up in another order than many: what a row gives would depend on
+    // how many are beside it, and so on the batch and on the number of threads.
+    let few = a.rows == 1 || out.len() <= SMALL;
+    let copied = if few { b.untransposed() } else { None };
+    let b = copied.as_ref().map_or(b, |data| Matrix::new(data, b.rows, b.columns));
     // SAFETY: `Matrix` can only be made over exactly rows * columns elements, row-major or transposed, so that
     // every (i, j) of `a` and `b` is in bounds; `out` was checked above and is borrowed mutably, so it overlaps
     // neither; all strides are below isize::MAX because the slices exist.
@@ -117,6 +133,25 @@ mod tests {
     fn naive(a: &[f64], b: &[f64], rows: usize, inner: usize, columns: usize) -> Vec<f64> {
         let at = |i: usize, j: usize| (0..inner).map(|k| a[i * inner + k] * b[k * columns + j]).sum();
         (0..rows * columns).map(|ij| at(ij / columns, ij % columns)).collect()
+    }
+
+    #[test]
+    fn a_row_gives_the_same_bits_however_many_are_beside_it() {
+        for (inner, columns) in
+            [(84, 10), (512, 10), (64, 64), (256, 120), (512, 1000), (27, 16), (72, 8), (5, 1)]
+        {
+            let a: Vec<f32> = (0..40 * inner).map(|i| (i as f32 * 0.7).sin()).collect();
+            let b: Vec<f32> = (0..inner * columns).map(|i| (i as f32 * 0.37).cos()).collect();
+            for view in [Matrix::new(&b, inner, columns), Matrix::new(&b, columns, inner).transposed()] {
+                let mut whole = vec![0.0; 40 * columns];
+                gemm(&mut whole, Matrix::new(&a, 40, inner), view, Threads::All);
+                for rows in 1..40 {
+                    let mut part = vec![0.0; rows * columns];
+                    gemm(&mut part, Matrix::new(&a[..rows * inner], rows, inner), view, Threads::One);
+                    assert_eq!(part, whole[..rows * columns], "{rows} rows, {inner} to {columns}");
+                }
+            }
+        }
     }
 
     proptest! {

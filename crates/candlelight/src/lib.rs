@@ -59,10 +59,12 @@ pub use candlelight_models as models;
 pub mod prelude {
     pub use candle_core::{DType, Device, Module, Tensor};
     pub use candlelight_core::{
-        AttentionRollout, Attribution, Baseline, Budget, Convergence, Cost, Draw, ExpectedGradients, Explain,
-        GradCam, GradientCheck, HeadFusion, InputXGradient, IntegratedGradients, Kind, LayerInfo, METHODS,
-        Method, Noise, Progress, Quadrature, Query, References, Saliency, Settings, SmoothGrad, Statistic,
-        Tape, Target, check_gradients, layers, method, nn, tap,
+        AttentionRollout, Attribution, Baseline, BlurIntegratedGradients, Bounds, Budget, Convergence, Cost,
+        Deconvnet, Draw, ExpectedGradients, Explain, GradCam, GradientCheck, GuidedBackprop,
+        GuidedIntegratedGradients, HeadFusion, Idgi, InputXGradient, IntegratedGradients, InternalInfluence,
+        Kind, LayerConductance, LayerGradientXActivation, LayerInfo, LayerIntegratedGradients, METHODS,
+        Method, Neuron, NeuronConductance, Noise, Progress, Quadrature, Query, References, Saliency,
+        Settings, SmoothGrad, Statistic, Tape, Target, Xrai, check_gradients, layers, method, nn, tap,
     };
 
     #[cfg(feature = "image")]

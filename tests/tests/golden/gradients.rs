@@ -3,8 +3,8 @@
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor};
 use candlelight_core::{
-    Attribution, Baseline, Draw, ExpectedGradients, Explain, InputXGradient, IntegratedGradients, Noise,
-    Quadrature, References, Saliency, SmoothGrad, Statistic,
+    Attribution, Baseline, Deconvnet, Draw, ExpectedGradients, Explain, GuidedBackprop, InputXGradient,
+    IntegratedGradients, Noise, Quadrature, References, Saliency, SmoothGrad, Statistic,
 };
 
 use crate::methods::{Outputs, Setup, one};
@@ -21,6 +21,14 @@ pub fn saliency(setup: &Setup) -> Result<Outputs> {
 
 pub fn input_x_gradient(setup: &Setup) -> Result<Outputs> {
     Ok(one("attribution", setup.explain(&InputXGradient)?.values().clone()))
+}
+
+pub fn guided_backprop(setup: &Setup) -> Result<Outputs> {
+    Ok(one("attribution", setup.explain(&GuidedBackprop)?.values().clone()))
+}
+
+pub fn deconvnet(setup: &Setup) -> Result<Outputs> {
+    Ok(one("attribution", setup.explain(&Deconvnet)?.values().clone()))
 }
 
 pub fn integrated_gradients(setup: &Setup) -> Result<Outputs> {
@@ -46,7 +54,7 @@ fn quadrature(setup: &Setup) -> Result<(Quadrature, usize, f64)> {
     })
 }
 
-fn baseline(setup: &Setup) -> Result<Baseline> {
+pub fn baseline(setup: &Setup) -> Result<Baseline> {
     let params = &setup.case.params;
     match (params["baseline"].as_str(), params["baseline"].as_f64()) {
         (Some(name), _) => Ok(Baseline::Tensor(setup.input(name)?)),
@@ -64,15 +72,30 @@ fn delta(map: &Attribution, share: f64) -> Result<Tensor> {
     Ok(Tensor::new(delta, &Device::Cpu)?)
 }
 
-pub fn expected_gradients(setup: &Setup) -> Result<Outputs> {
-    let name = |parameter| setup.case.text(parameter);
-    let samples = setup.input(name("baselines")?)?;
-    let indices: Vec<i64> = setup.inputs.get(name("index")?, DType::I64)?.to_vec1()?;
-    let alphas: Vec<f64> = setup.inputs.get(name("alpha")?, DType::F64)?.to_vec1()?;
-    let draw = |(&index, &alpha): (&i64, &f64)| Draw { reference: index as usize, alpha };
-    let draws = indices.iter().zip(&alphas).map(draw).collect();
-    let method = ExpectedGradients::default().references(References::Samples(samples)).draws(draws);
+pub fn gradient_shap(setup: &Setup) -> Result<Outputs> {
+    let noise = setup.input(setup.case.text("noise")?)?;
+    let first = |parameter| -> Result<&str> {
+        setup.case.text(parameter)?.split_whitespace().next().context("no name of a tensor")
+    };
+    let count = noise.dim(0)?;
+    let method = with_draws(setup, (first("index")?, first("alpha")?), count)?.noise(Noise::Given(noise));
     Ok(one("attribution", setup.explain(&method)?.values().clone()))
+}
+
+pub fn expected_gradients(setup: &Setup) -> Result<Outputs> {
+    let names = (setup.case.text("index")?, setup.case.text("alpha")?);
+    let method = with_draws(setup, names, usize::MAX)?;
+    Ok(one("attribution", setup.explain(&method)?.values().clone()))
+}
+
+/// Expected Gradients with the first `count` of the peer's draws.
+fn with_draws(setup: &Setup, (index, alpha): (&str, &str), count: usize) -> Result<ExpectedGradients> {
+    let samples = setup.input(setup.case.text("baselines")?)?;
+    let indices: Vec<i64> = setup.inputs.get(index, DType::I64)?.to_vec1()?;
+    let alphas: Vec<f64> = setup.inputs.get(alpha, DType::F64)?.to_vec1()?;
+    let draw = |(&index, &alpha): (&i64, &f64)| Draw { reference: index as usize, alpha };
+    let draws = indices.iter().zip(&alphas).map(draw).take(count).collect();
+    Ok(ExpectedGradients::default().references(References::Samples(samples)).draws(draws))
 }
 
 pub fn smoothgrad(setup: &Setup) -> Result<Outputs> {

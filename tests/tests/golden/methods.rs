@@ -34,9 +34,17 @@ pub const METHODS: &[(&str, Run)] = &[
     ("input_x_gradient", gradients::input_x_gradient),
     ("integrated_gradients", gradients::integrated_gradients),
     ("expected_gradients", gradients::expected_gradients),
+    ("gradient_shap", gradients::gradient_shap),
+    ("guided_backprop", gradients::guided_backprop),
+    ("deconvolution", gradients::deconvnet),
     ("smoothgrad/smoothgrad_sq/vargrad", gradients::smoothgrad),
     ("layer_activation", layers::activation),
     ("layer_gradient_x_activation", layers::gradient_x_activation),
+    ("layer_integrated_gradients", layers::integrated_gradients),
+    ("layer_conductance", layers::conductance),
+    ("internal_influence", layers::influence),
+    ("neuron_gradient", layers::neuron_gradient),
+    ("neuron_integrated_gradients", layers::neuron_integrated_gradients),
     ("grad_cam", cams::captum),
     ("GradCAM", cams::pytorch_grad_cam),
     ("attention", attention::maps),
@@ -59,9 +67,14 @@ impl Setup<'_> {
 
     /// The sum of the target logits.
     pub fn score(&self, outputs: &Tensor) -> Result<Tensor> {
+        Ok(self.scores(outputs)?.sum_all()?)
+    }
+
+    /// The target logit of every row.
+    pub fn scores(&self, outputs: &Tensor) -> Result<Tensor> {
         let classes: Vec<u32> = self.case.target.iter().map(|&class| class as u32).collect();
         let index = Tensor::new(classes, outputs.device())?.unsqueeze(1)?;
-        Ok(outputs.gather(&index, 1)?.sum_all()?)
+        Ok(outputs.gather(&index, 1)?.squeeze(1)?)
     }
 }
 

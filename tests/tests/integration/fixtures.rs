@@ -9,6 +9,12 @@ use candlelight_tests::folders::committed;
 use candlelight_tests::{Folder, compare};
 use std::collections::HashMap;
 
+/// Methods that change what flows back through a ReLU, and refuse models without one.
+pub const NEED_RELUS: [&str; 2] = ["guided-backprop", "deconvnet"];
+
+/// Methods whose score is a unit of a layer, and no class's.
+pub const EXPLAIN_A_UNIT: [&str; 2] = ["neuron-saliency", "neuron-integrated-gradients"];
+
 /// Steps and samples where the number does not matter: enough for two batches of three.
 pub const STEPS: usize = 5;
 
@@ -17,7 +23,16 @@ pub fn golden() -> Result<Folder> {
     Folder::open(&committed())
 }
 
-/// The transformer of the committed reference data: every method can explain it.
+/// The model of the committed reference data on which a method is tested: the transformer or, for methods that are
+/// bound to ReLUs, the ResNet. Both take [`images`].
+pub fn model_for(method: &Method, dtype: DType) -> Result<Box<dyn Model + Send>> {
+    match NEED_RELUS.contains(&method.name) {
+        true => golden()?.model("hf_resnet_basic", dtype),
+        false => vit(dtype),
+    }
+}
+
+/// The transformer of the committed reference data.
 pub fn vit(dtype: DType) -> Result<Box<dyn Model + Send>> {
     golden()?.model("hf_vit", dtype)
 }

@@ -1,9 +1,15 @@
 //! What holds across crates: rivals on the same weights, gradients checked, axioms over every method, bad input.
 
 mod axioms;
+mod baselines;
 mod check_gradients;
 mod fixtures;
+mod layers;
 mod path_axioms;
+mod paths;
+mod promises;
+mod readme;
 mod refusals;
 mod rivals;
+mod stopping;
 mod targets;

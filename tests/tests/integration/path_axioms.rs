@@ -3,8 +3,8 @@
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use candlelight_core::{
-    Attribution, Baseline, ExpectedGradients, Explain, InputXGradient, IntegratedGradients, Model, Noise,
-    Quadrature, References, Saliency, SmoothGrad,
+    Attribution, Baseline, Error, ExpectedGradients, Explain, InputXGradient, IntegratedGradients, Model,
+    Noise, Quadrature, References, Saliency, SmoothGrad,
 };
 use candlelight_tests::compare::values;
 
@@ -12,6 +12,14 @@ use crate::fixtures::{assert_near, golden, noise};
 
 /// Rounding of double precision.
 const EXACT: f64 = 1e-12;
+
+const RULES: [Quadrature; 5] = [
+    Quadrature::GaussLegendre,
+    Quadrature::Trapezoid,
+    Quadrature::Left,
+    Quadrature::Right,
+    Quadrature::Middle,
+];
 
 /// A smooth model of six features that ignores the last and treats the first two alike.
 fn smooth(x: &Tensor) -> candle_core::Result<Tensor> {
@@ -59,6 +67,19 @@ fn a_feature_that_the_model_ignores_gets_nothing() -> Result<()> {
 }
 
 #[test]
+fn the_largest_of_channels_is_the_largest_magnitude_of_the_gradient() -> Result<()> {
+    let folder = golden()?;
+    let (model, x) = (folder.model("hf_vit", DType::F64)?, folder.sample("hf_vit", DType::F64)?);
+    let all = Saliency::signed().explain(&*model, &x)?;
+    let largest = Saliency::max_over_channels().explain(&*model, &x)?;
+    assert_near(largest.values(), &all.values().abs()?.max_keepdim(1)?, 0.0, "max over channels")?;
+    let flat = |x: &Tensor| x.sqr();
+    let refused = Saliency::max_over_channels().explain(&flat, &features()?);
+    ensure!(matches!(refused, Err(Error::Shape { what: "the input", .. })), "{refused:?}");
+    Ok(())
+}
+
+#[test]
 fn features_that_play_the_same_part_get_the_same() -> Result<()> {
     for method in explainers()?.iter().take(5) {
         let map = method.attribute(&smooth, &(&features()?, 1).into())?;
@@ -74,7 +95,7 @@ fn integrated_gradients_of_a_linear_model_are_weight_times_difference_whatever_t
     let (x, start) = (features()?, noise(&[1, 6], 3)?);
     let model = |x: &Tensor| x.matmul(&weight)?.broadcast_add(&bias);
     let class = weight.narrow(1, 2, 1)?.t()?;
-    for rule in [Quadrature::GaussLegendre, Quadrature::Trapezoid] {
+    for rule in RULES {
         for steps in [1, 2, 7] {
             let method = IntegratedGradients::default().quadrature(rule).steps(steps);
             let from_start = method.clone().baseline(Baseline::Tensor(start.clone()));
@@ -122,7 +143,7 @@ fn more_points_bring_integrated_gradients_nearer_to_completeness() -> Result<()>
         let method = IntegratedGradients::default().quadrature(rule).steps(steps);
         completeness(&method.explain(&*model, &x)?)
     };
-    for rule in [Quadrature::GaussLegendre, Quadrature::Trapezoid] {
+    for rule in RULES {
         ensure!(residual(rule, 40)? < residual(rule, 8)? && residual(rule, 8)? < residual(rule, 3)?);
     }
     ensure!(residual(Quadrature::GaussLegendre, 10)? < residual(Quadrature::Trapezoid, 10)?);

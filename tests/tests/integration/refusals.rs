@@ -4,27 +4,31 @@ use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use candlelight_core::{
     AttentionRollout, Baseline, Error, ExpectedGradients, Explain, GradCam, IntegratedGradients, METHODS,
-    Model, Noise, Query, References, Saliency, Settings, SmoothGrad, Target, method,
+    Method, Model, Noise, Query, References, Saliency, Settings, SmoothGrad, Target, method,
 };
 use candlelight_models::{Loader, ModelBytes};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::fixtures::{STEPS, golden, images, settings, vit};
+use crate::fixtures::{NEED_RELUS, STEPS, golden, images, model_for, settings, vit};
 
-/// The error of every method on this question.
-fn errors(model: &dyn Model, query: &Query) -> Result<Vec<(&'static str, Error)>> {
+/// The error of a method on this question.
+fn error(method: &Method, model: &dyn Model, query: &Query) -> Result<Error> {
     let settings = Settings { steps: Some(STEPS), ..Settings::default() };
-    let error = |method: &'static candlelight_core::Method| {
-        let found = method.with(&settings)?.attribute(model, query);
-        Ok((method.name, found.err().with_context(|| format!("{} answers", method.name))?))
-    };
+    let found = method.with(&settings)?.attribute(model, query);
+    found.err().with_context(|| format!("{} answers", method.name))
+}
+
+/// The error of every method on this question about the model that suits it.
+fn errors(query: &Query) -> Result<Vec<(&'static str, Error)>> {
+    let error =
+        |method: &'static Method| Ok((method.name, error(method, &*model_for(method, DType::F32)?, query)?));
     METHODS.iter().map(error).collect()
 }
 
 fn all_are(query: &Query, right: impl Fn(&Error) -> bool) -> Result<()> {
-    for (name, error) in errors(&*vit(DType::F32)?, query)? {
+    for (name, error) in errors(query)? {
         ensure!(right(&error), "{name}: {error:?}");
     }
     Ok(())
@@ -81,9 +85,9 @@ fn inputs_of_another_rank_or_dtype_or_without_rows_are_refused() -> Result<()> {
 #[test]
 fn images_of_another_size_are_refused_with_both_sizes() -> Result<()> {
     let x = Tensor::zeros((1, 3, 40, 40), DType::F32, &Device::Cpu)?;
-    for (name, error) in errors(&*vit(DType::F32)?, &Query::new(&x))? {
-        let message = error.to_string();
-        ensure!(message.contains("32x32") && message.contains("40x40"), "{name}: {message}");
+    for method in METHODS {
+        let message = error(method, &*vit(DType::F32)?, &Query::new(&x))?.to_string();
+        ensure!(message.contains("32x32") && message.contains("40x40"), "{}: {message}", method.name);
     }
     Ok(())
 }
@@ -121,10 +125,12 @@ fn a_weight_that_is_nan_is_refused_when_the_model_is_loaded() -> Result<()> {
 fn a_model_that_gives_nan_is_refused_with_the_first_layer_that_does() -> Result<()> {
     let model = Loader::default().load(damaged(3e38)?)?.model;
     let x = (images(DType::F32)? * 1e3)?;
-    for (name, error) in errors(&model, &Query::new(&x))? {
-        ensure!(matches!(error, Error::NonFinite { .. }), "{name}: {error:?}");
+    let suited = METHODS.iter().filter(|method| !NEED_RELUS.contains(&method.name));
+    for method in suited {
+        let error = error(method, &model, &Query::new(&x))?;
+        ensure!(matches!(error, Error::NonFinite { .. }), "{}: {error:?}", method.name);
         let message = error.to_string();
-        ensure!(message.contains("`vit.encoder.layer.1.attention.attention"), "{name}: {message}");
+        ensure!(message.contains("`vit.encoder.layer.1.attention.attention"), "{}: {message}", method.name);
     }
     Ok(())
 }
@@ -153,6 +159,20 @@ fn rollout_without_attention_is_refused() -> Result<()> {
     let (model, x) = (folder.model("convnet", DType::F32)?, folder.sample("convnet", DType::F32)?);
     let found = AttentionRollout::default().explain(&*model, &x);
     ensure!(matches!(found, Err(Error::MissingLayer { .. })), "{found:?}");
+    Ok(())
+}
+
+#[test]
+fn methods_of_relus_refuse_models_without_one_and_name_what_was_seen() -> Result<()> {
+    let x = images(DType::F32)?;
+    let functional = |x: &Tensor| x.relu()?.flatten_from(1)?.narrow(1, 0, 10);
+    for name in NEED_RELUS {
+        let found = error(method(name)?, &functional, &Query::new(&x))?;
+        ensure!(matches!(&found, Error::NoRuleFired { passed_by } if passed_by.is_empty()), "{found:?}");
+        let found = error(method(name)?, &*vit(DType::F32)?, &Query::new(&x))?;
+        ensure!(matches!(&found, Error::NoRuleFired { passed_by } if passed_by.len() == 3), "{found:?}");
+        ensure!(found.to_string().contains("(Gelu)"), "{found}");
+    }
     Ok(())
 }
 
@@ -191,8 +211,8 @@ fn settings_that_make_no_sense_are_refused() -> Result<()> {
 
 #[test]
 fn a_cancelled_run_says_how_far_it_was() -> Result<()> {
-    let model = vit(DType::F32)?;
     for method in METHODS {
+        let model = model_for(method, DType::F32)?;
         let calls = Arc::new(AtomicUsize::new(0));
         let counted = calls.clone();
         let query = Query::new(&images(DType::F32)?).budget(candlelight_core::Budget::Rows(1));
@@ -210,7 +230,6 @@ fn a_cancelled_run_says_how_far_it_was() -> Result<()> {
 
 #[test]
 fn progress_ends_at_what_was_promised() -> Result<()> {
-    let model = vit(DType::F32)?;
     let settings = settings(&images(DType::F32)?)?;
     for method in METHODS {
         let last = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0)));
@@ -220,7 +239,7 @@ fn progress_ends_at_what_was_promised() -> Result<()> {
             seen.1.store(progress.of, Ordering::Relaxed);
             ControlFlow::Continue(())
         });
-        method.with(&settings)?.attribute(&*model, &query)?;
+        method.with(&settings)?.attribute(&*model_for(method, DType::F32)?, &query)?;
         let (done, of) = (last.0.load(Ordering::Relaxed), last.1.load(Ordering::Relaxed));
         ensure!(done == of && of > 0, "{}: {done} of {of}", method.name);
     }

@@ -1,7 +1,8 @@
 //! Grad-CAM: a layer's maps, weighted by the mean gradient of each.
 
+use super::layer;
 use crate::schedule::Run;
-use crate::scope::{Kind, LayerInfo, Selector, Tape, Watch, layers, watch};
+use crate::scope::{Selector, Tape, Watch, watch};
 use crate::{Attribution, Convergence, Cost, Error, Explain, Model, Query, Reading, Result, TokenGrid};
 use candle_core::Tensor;
 
@@ -24,13 +25,6 @@ impl GradCam {
     pub fn at(layer: impl Into<String>) -> Self {
         Self { layer: Some(layer.into()) }
     }
-
-    fn layer(&self, model: &dyn Model, input: &Tensor) -> Result<String> {
-        match &self.layer {
-            Some(layer) => Ok(layer.clone()),
-            None => find_layer(&layers(model, &input.narrow(0, 0, 1)?)?),
-        }
-    }
 }
 
 impl Explain for GradCam {
@@ -40,7 +34,7 @@ impl Explain for GradCam {
 
     fn attribute(&self, model: &dyn Model, query: &Query) -> Result<Attribution> {
         let mut run = Run::new(model, query, query.input().dims()[0])?;
-        let layer = self.layer(model, query.input())?;
+        let layer = layer::find(&self.layer, model, query.input())?;
         let record = |x: &Tensor| watch(model, x, vec![(Selector::Name(layer.clone()), Watch::Cut)]);
         let (prediction, maps) = run.tapes(record, |tape, scores| {
             let gradients = tape.gradients(&scores.sum_all()?)?;
@@ -68,35 +62,15 @@ fn weighted(tape: &Tape, gradients: &[Tensor], layer: &str) -> Result<Tensor> {
 
 /// A layer's output as maps `[n, channels, h, w]`; tokens are laid out on their grid.
 fn maps(x: &Tensor, grid: Option<TokenGrid>, layer: &str) -> Result<Tensor> {
-    match (x.dims(), grid) {
-        (&[_, _, h, w], _) if h * w > 1 => Ok(x.clone()),
-        (&[n, tokens, channels], Some(TokenGrid { prefix, rows, columns }))
-            if tokens == prefix + rows * columns =>
-        {
-            let patches = x.narrow(1, prefix, rows * columns)?.transpose(1, 2)?.contiguous()?;
-            Ok(patches.reshape((n, channels, rows, columns))?)
-        }
-        (found, _) => Err(Error::Shape {
-            what: "the output of the layer",
-            found: found.to_vec(),
-            expected: format!(
-                "maps [N, C, h, w] with a spatial extent, or patch tokens [N, T, C] of a model that calls \
-                 `token_grid`; layer `{layer}` has neither"
-            ),
-        }),
+    if matches!(x.dims(), [_, _, h, w] if h * w > 1) {
+        return Ok(x.clone());
     }
-}
-
-/// The last layer whose map can be weighted.
-fn find_layer(seen: &[LayerInfo]) -> Result<String> {
-    let last_attention = seen.iter().rposition(|layer| layer.kind == Kind::AttentionWeights);
-    let spatial = |layer: &&LayerInfo| matches!(layer.shape[..], [_, _, h, w] if h * w > 1);
-    let found = match last_attention {
-        Some(attention) => seen[..attention].iter().rfind(|layer| layer.kind == Kind::LayerNorm),
-        None => seen.iter().rfind(spatial),
-    };
-    found.map(|layer| layer.name.clone()).ok_or(Error::MissingLayer {
-        what: "layer with a spatial extent",
-        hint: "build it from `candlelight::nn` layers, or show one with `tap` and name it",
+    layer::laid_out(x, grid)?.ok_or_else(|| Error::Shape {
+        what: "the output of the layer",
+        found: x.dims().to_vec(),
+        expected: format!(
+            "maps [N, C, h, w] with a spatial extent, or patch tokens [N, T, C] of a model that calls \
+             `token_grid`; layer `{layer}` has neither"
+        ),
     })
 }

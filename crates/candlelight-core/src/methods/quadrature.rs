@@ -10,11 +10,24 @@ pub enum Quadrature {
     /// The composite trapezoid over n points, both ends among them. Its weights sum to 1; Captum's
     /// `riemann_trapezoid` divides by n in place of n − 1, so that its maps are (n − 1)/n of these.
     Trapezoid,
+    /// The left end of each of n equal steps, the baseline among them.
+    Left,
+    /// The right end of each of n equal steps, the input among them: what the paper writes.
+    Right,
+    /// The middle of each of n equal steps.
+    Middle,
 }
 
 impl Quadrature {
     /// The `n` positions and weights of the rule; the weights sum to 1.
-    pub(crate) fn nodes(self, n: usize) -> Vec<(f64, f64)> {
+    ///
+    /// # Example
+    /// ```
+    /// use candlelight_core::Quadrature;
+    ///
+    /// assert_eq!(Quadrature::Middle.nodes(2), [(0.25, 0.5), (0.75, 0.5)]);
+    /// ```
+    pub fn nodes(self, n: usize) -> Vec<(f64, f64)> {
         match self {
             Self::GaussLegendre => gauss_legendre(n),
             Self::Trapezoid if n == 1 => vec![(0.5, 1.0)],
@@ -23,8 +36,16 @@ impl Quadrature {
                 let end = |k: usize| k == 0 || k == n - 1;
                 (0..n).map(|k| (k as f64 * step, if end(k) { step / 2.0 } else { step })).collect()
             }
+            Self::Left => steps(n, 0.0),
+            Self::Middle => steps(n, 0.5),
+            Self::Right => steps(n, 1.0),
         }
     }
+}
+
+/// A node at `share` of each of `n` equal steps.
+fn steps(n: usize, share: f64) -> Vec<(f64, f64)> {
+    (0..n).map(|k| ((k as f64 + share) / n as f64, 1.0 / n as f64)).collect()
 }
 
 /// The roots of the Legendre polynomial by Newton's method, mapped to [0, 1], ascending.
@@ -60,9 +81,25 @@ mod tests {
     /// Rounding of sums over up to 300 nodes.
     const TOLERANCE: f64 = 1e-13;
 
+    const ALL: [Quadrature; 5] = [
+        Quadrature::GaussLegendre,
+        Quadrature::Trapezoid,
+        Quadrature::Left,
+        Quadrature::Right,
+        Quadrature::Middle,
+    ];
+
+    #[test]
+    fn the_rules_of_equal_steps_are_captums() {
+        let at = |rule: Quadrature| rule.nodes(4).into_iter().map(|node| node.0).collect::<Vec<_>>();
+        assert_eq!(at(Quadrature::Left), [0.0, 0.25, 0.5, 0.75]);
+        assert_eq!(at(Quadrature::Middle), [0.125, 0.375, 0.625, 0.875]);
+        assert_eq!(at(Quadrature::Right), [0.25, 0.5, 0.75, 1.0]);
+    }
+
     #[test]
     fn weights_sum_to_one_and_nodes_ascend_inside_the_interval() {
-        for rule in [Quadrature::GaussLegendre, Quadrature::Trapezoid] {
+        for rule in ALL {
             for n in [1, 2, 3, 10, 50, 300] {
                 let nodes = rule.nodes(n);
                 assert!(

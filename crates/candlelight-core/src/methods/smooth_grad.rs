@@ -1,25 +1,13 @@
 //! SmoothGrad: any explanation averaged over noisy copies of the input.
 
-use super::Saliency;
-use super::at_least_one;
-use super::versions::{self, Moments};
+use super::versions::{self, Draws, Moments};
+use super::{Noise, Saliency};
 use crate::random::Stream;
 use crate::schedule::Run;
-use crate::{Attribution, Convergence, Cost, Error, Explain, Model, Query, Reading, Result};
-use candle_core::{DType, Tensor};
+use crate::target::Resolved;
+use crate::{Attribution, Convergence, Cost, Explain, Model, Placement, Query, Reading, Result};
+use candle_core::Tensor;
 use std::sync::Arc;
-
-/// The noise added to the input.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Noise {
-    /// Gaussian, its standard deviation so much of the row's range (largest less smallest value): the paper's.
-    Relative(f64),
-    /// Gaussian with this standard deviation, in units of the input.
-    Absolute(f64),
-    /// These tensors, `[samples, …]`, the same for every row: to repeat another tool's numbers.
-    Given(Tensor),
-}
 
 /// What is made of the maps of all noisy copies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,7 +36,7 @@ pub enum Statistic {
 #[derive(Clone)]
 pub struct SmoothGrad {
     inner: Arc<dyn Explain>,
-    samples: usize,
+    samples: Draws,
     noise: Noise,
     statistic: Statistic,
 }
@@ -63,12 +51,23 @@ impl Default for SmoothGrad {
 impl SmoothGrad {
     /// Smooths `inner`.
     pub fn over(inner: impl Explain + 'static) -> Self {
-        Self { inner: Arc::new(inner), samples: 50, noise: Noise::Relative(0.15), statistic: Statistic::Mean }
+        Self {
+            inner: Arc::new(inner),
+            samples: Draws::Fixed(50),
+            noise: Noise::Relative(0.15),
+            statistic: Statistic::Mean,
+        }
     }
 
-    /// How many noisy copies of each row are explained.
+    /// How many noisy copies of each row are explained; at most so many after [`until`](Self::until).
     pub fn samples(self, samples: usize) -> Self {
-        Self { samples, ..self }
+        Self { samples: self.samples.at_most(samples), ..self }
+    }
+
+    /// Explains copies of each row until the standard error of their mean, norm over norm, is at most
+    /// `standard_error`, or 10 000 are explained.
+    pub fn until(self, standard_error: f64) -> Self {
+        Self { samples: Draws::until(standard_error), ..self }
     }
 
     /// The noise.
@@ -81,41 +80,16 @@ impl SmoothGrad {
         Self { statistic, ..self }
     }
 
-    fn count(&self, input: &Tensor) -> Result<usize> {
-        let bad = |value: f64| Error::Setting {
-            setting: "noise",
-            value: value.to_string(),
-            expected: "a standard deviation that is finite and not negative",
-        };
-        match &self.noise {
-            Noise::Relative(sigma) | Noise::Absolute(sigma) if !(sigma.is_finite() && *sigma >= 0.0) => {
-                Err(bad(*sigma))
-            }
-            Noise::Given(noise) if noise.rank() != input.rank() || noise.dims()[1..] != input.dims()[1..] => {
-                let expected = format!("[samples, …] with rows of {:?}", &input.dims()[1..]);
-                Err(Error::Shape { what: "the noise", found: noise.dims().to_vec(), expected })
-            }
-            Noise::Given(noise) => at_least_one("number of noise tensors", noise.dims()[0]),
-            _ => at_least_one("number of samples", self.samples),
-        }
+    fn count(&self, input: &Tensor) -> Result<Draws> {
+        self.samples.check()?;
+        Ok(self.noise.check(input)?.map_or(self.samples, Draws::Fixed))
     }
 
     /// Copy `draw` of row `row`.
     fn copy(&self, query: &Query, row: usize, draw: usize) -> Result<Tensor> {
-        let x = query.input().get(row)?;
-        let gaussian = || Stream::new(query.seed_asked(), query.sample(row), draw as u64).normal_like(&x);
-        let noise = match &self.noise {
-            Noise::Given(noise) => noise.get(draw)?.to_dtype(x.dtype())?.to_device(x.device())?,
-            Noise::Absolute(sigma) => (gaussian()? * *sigma)?,
-            Noise::Relative(share) => (gaussian()? * (share * range(&x)?))?,
-        };
-        Ok((x + noise)?)
+        let mut stream = Stream::new(query.seed_asked(), query.sample(row), draw as u64);
+        self.noise.added(&query.input().get(row)?, draw, &mut stream)
     }
-}
-
-fn range(x: &Tensor) -> Result<f64> {
-    let x = x.flatten_all()?.to_dtype(DType::F64)?;
-    Ok(x.max(0)?.to_scalar::<f64>()? - x.min(0)?.to_scalar::<f64>()?)
 }
 
 impl Explain for SmoothGrad {
@@ -126,36 +100,65 @@ impl Explain for SmoothGrad {
     fn attribute(&self, model: &dyn Model, query: &Query) -> Result<Attribution> {
         let draws = self.count(query.input())?;
         let rows = query.input().dims()[0];
-        let mut run = Run::new(model, query, rows * (draws + 1))?;
+        let mut run = Run::new(model, query, rows * (draws.most() + 1))?;
         let prediction = run.predict()?;
-        let (mut moments, mut shown) = (Vec::<Moments>::new(), (Reading::Signed, None, None));
-        for range in run.batches(rows * draws) {
-            let owners: Vec<usize> = range.clone().map(|k| k / draws).collect();
-            let copies =
-                range.clone().map(|k| self.copy(query, k / draws, k % draws)).collect::<Result<Vec<_>>>()?;
-            let query = query.about(&Tensor::stack(&copies, 0)?, prediction.target.at(&owners));
-            let maps = self.inner.attribute(model, &query)?;
-            for (n, &row) in owners.iter().enumerate() {
-                if moments.len() == row {
-                    moments.push(Moments::new(&maps.values.get(n)?)?);
-                }
-                moments[row].add(&maps.values.get(n)?)?;
+        let (mut moments, mut shown) = (vec![Moments::default(); rows], Shown::default());
+        loop {
+            let jobs = draws.jobs(&moments)?;
+            if jobs.is_empty() {
+                break;
             }
-            let Cost { backwards, .. } = maps.cost;
-            run.spent(Cost { forwards: owners.len(), backwards })?;
-            shown = (maps.reading, maps.layer, maps.placement);
+            for jobs in jobs.chunks(run.batch()) {
+                shown =
+                    self.explain_copies((&mut run, model, query), &prediction.target, jobs, &mut moments)?;
+            }
         }
-        let map = |moments: &Moments| match self.statistic {
-            Statistic::Mean => moments.mean(),
-            Statistic::MeanSquare => moments.mean_square(),
-            Statistic::Variance => moments.variance(),
+        run.finish()?;
+        let (values, error) = match self.statistic {
+            Statistic::Mean | Statistic::MeanSquare => {
+                (versions::stack(&moments, Moments::mean)?, Some(versions::stack(&moments, Moments::error)?))
+            }
+            Statistic::Variance => (versions::stack(&moments, Moments::variance)?, None),
         };
-        let values = Tensor::stack(&moments.iter().map(map).collect::<Result<Vec<_>>>()?, 0)?;
-        let convergence =
-            Convergence { sampling: Some(versions::sampling(&moments)?), ..Convergence::default() };
-        let (reading, layer, placement) = shown;
+        let sampling = Some(versions::sampling(&moments)?);
+        let convergence = Convergence { sampling, ..Convergence::default() };
+        let Shown { reading, layer, placement } = shown;
         let reading = if self.statistic == Statistic::Mean { reading } else { Reading::Positive };
         let attribution = Attribution::new(self.name(), values, prediction, convergence, run.cost());
-        Ok(Attribution { reading, layer, placement, ..attribution })
+        Ok(Attribution { reading, layer, placement, error, ..attribution })
+    }
+}
+
+/// What the explainer of the copies says about its maps.
+#[derive(Default)]
+struct Shown {
+    reading: Reading,
+    layer: Option<String>,
+    placement: Option<Placement>,
+}
+
+impl SmoothGrad {
+    /// Explains one copy for each job (row, draw); the explainer has the whole budget for their versions.
+    fn explain_copies(
+        &self,
+        (run, model, query): (&mut Run, &dyn Model, &Query),
+        target: &Resolved,
+        jobs: &[(usize, usize)],
+        moments: &mut [Moments],
+    ) -> Result<Shown> {
+        let rows: Vec<usize> = jobs.iter().map(|job| job.0).collect();
+        let copies =
+            jobs.iter().map(|&(row, draw)| self.copy(query, row, draw)).collect::<Result<Vec<_>>>()?;
+        let about = query.about(&Tensor::stack(&copies, 0)?, target.at(&rows), run.batch());
+        let maps = self.inner.attribute(model, &about)?;
+        for (n, &row) in rows.iter().enumerate() {
+            let map = maps.values.get(n)?;
+            match self.statistic {
+                Statistic::Mean | Statistic::Variance => moments[row].add(&map)?,
+                Statistic::MeanSquare => moments[row].add(&map.sqr()?)?,
+            }
+        }
+        run.spent(Cost { forwards: rows.len(), backwards: maps.cost.backwards })?;
+        Ok(Shown { reading: maps.reading, layer: maps.layer, placement: maps.placement })
     }
 }

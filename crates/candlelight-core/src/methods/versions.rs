@@ -1,79 +1,165 @@
 //! The flat batch over (row, draw) that path methods and samplers share.
 
-use crate::schedule::Run;
+use crate::schedule::{Run, to_f64};
 use crate::target::Resolved;
-use crate::{Result, Sampling};
+use crate::{Error, Result, Sampling};
 use candle_core::Tensor;
 
-/// Differentiates the score at `draws` versions of every row. `version(row, draw)` gives the point and what the
-/// caller wants back with its gradient; `visit(row, that, gradient)` is called in order, whatever the batch, so that
-/// sums over the gradients do not depend on it.
+/// Draws of a sampler that stops by itself before it first looks at its error.
+const FIRST: usize = 20;
+
+/// Differentiates the score at one version of a row for each job (row, draw). `version(row, draw)` gives the point and
+/// what the caller wants back with its gradient; `visit(row, that, score, gradient)` is called in the order of the
+/// jobs, whatever the batch, so that sums over the gradients do not depend on it.
 pub(super) fn gradients<C>(
     run: &mut Run,
-    draws: usize,
+    jobs: &[(usize, usize)],
     target: &Resolved,
     version: impl Fn(usize, usize) -> Result<(Tensor, C)>,
-    mut visit: impl FnMut(usize, C, &Tensor) -> Result<()>,
+    mut visit: impl FnMut(usize, C, f64, &Tensor) -> Result<()>,
 ) -> Result<()> {
-    for range in run.batches(run.rows() * draws) {
-        let rows: Vec<usize> = range.clone().map(|k| k / draws).collect();
-        let versions = range.map(|k| version(k / draws, k % draws)).collect::<Result<Vec<_>>>()?;
+    for jobs in jobs.chunks(run.batch()) {
+        let rows: Vec<usize> = jobs.iter().map(|job| job.0).collect();
+        let versions = jobs.iter().map(|&(row, draw)| version(row, draw)).collect::<Result<Vec<_>>>()?;
         let (points, contexts): (Vec<Tensor>, Vec<C>) = versions.into_iter().unzip();
-        let gradients = run.gradients(&Tensor::stack(&points, 0)?, &rows, target)?;
-        for (n, (row, context)) in rows.into_iter().zip(contexts).enumerate() {
-            visit(row, context, &gradients.get(n)?)?;
+        let (scores, gradients) = run.slopes(&Tensor::stack(&points, 0)?, &rows, target)?;
+        for (n, ((row, context), score)) in rows.into_iter().zip(contexts).zip(scores).enumerate() {
+            visit(row, context, score, &gradients.get(n)?)?;
         }
     }
     Ok(())
 }
 
+/// How many draws a sampler takes for each row.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Draws {
+    Fixed(usize),
+    /// Until the standard error of a row's map is small enough; at most so many.
+    Until {
+        error: f64,
+        most: usize,
+    },
+}
+
+impl Draws {
+    /// Draws that stop by themselves at this relative standard error.
+    pub(super) fn until(error: f64) -> Self {
+        Self::Until { error, most: 10_000 }
+    }
+
+    /// The same with at most `most` of them.
+    pub(super) fn at_most(self, most: usize) -> Self {
+        match self {
+            Self::Fixed(_) => Self::Fixed(most),
+            Self::Until { error, .. } => Self::Until { error, most },
+        }
+    }
+
+    /// The largest number of draws.
+    pub(super) fn most(self) -> usize {
+        match self {
+            Self::Fixed(most) | Self::Until { most, .. } => most,
+        }
+    }
+
+    pub(super) fn check(self) -> Result<()> {
+        if let Self::Until { error, .. } = self
+            && !(error.is_finite() && error > 0.0)
+        {
+            let (setting, expected) = ("standard error", "a positive number such as 0.05");
+            return Err(Error::Setting { setting, value: error.to_string(), expected });
+        }
+        super::at_least_one("number of samples", self.most()).map(drop)
+    }
+
+    /// The jobs (row, draw) that are to be done next; none when every row has enough.
+    pub(super) fn jobs(self, moments: &[Moments]) -> Result<Vec<(usize, usize)>> {
+        let mut jobs = Vec::new();
+        for (row, moments) in moments.iter().enumerate() {
+            let drawn = moments.count;
+            jobs.extend((drawn..drawn + self.more(moments)?).map(|draw| (row, draw)));
+        }
+        Ok(jobs)
+    }
+
+    /// How many more draws a row needs: as many as its error says, but neither many times what it has nor next to
+    /// nothing, because the error is an estimate too.
+    fn more(self, moments: &Moments) -> Result<usize> {
+        let drawn = moments.count;
+        match self {
+            Self::Fixed(count) => Ok(count - drawn),
+            Self::Until { most, .. } if drawn == 0 => Ok(FIRST.min(most)),
+            Self::Until { error, most } => {
+                let excess = moments.relative_error()? / error;
+                if excess <= 1.0 {
+                    return Ok(0);
+                }
+                let missing = drawn as f64 * (excess * excess - 1.0);
+                let more = missing.min((2 * drawn) as f64).ceil() as usize;
+                Ok(more.max(drawn / 4).max(1).min(most - drawn))
+            }
+        }
+    }
+}
+
 /// Running mean and spread of the maps that a sampler draws for one row.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Moments {
     count: usize,
-    sum: Tensor,
-    squares: Tensor,
+    /// The sums of the maps and of their squares.
+    sums: Option<(Tensor, Tensor)>,
 }
 
 impl Moments {
-    pub(super) fn new(like: &Tensor) -> Result<Self> {
-        let zeros = like.zeros_like()?;
-        Ok(Self { count: 0, sum: zeros.clone(), squares: zeros })
-    }
-
     pub(super) fn add(&mut self, map: &Tensor) -> Result<()> {
         self.count += 1;
-        self.sum = (&self.sum + map)?;
-        self.squares = (&self.squares + map.sqr()?)?;
+        self.sums = Some(match &self.sums {
+            None => (map.clone(), map.sqr()?),
+            Some((sum, squares)) => ((sum + map)?, (squares + map.sqr()?)?),
+        });
         Ok(())
     }
 
-    pub(super) fn mean(&self) -> Result<Tensor> {
-        Ok((&self.sum / self.count as f64)?)
+    fn sums(&self) -> Result<&(Tensor, Tensor)> {
+        let missing = || candle_core::Error::Msg("no sample was drawn".into());
+        Ok(self.sums.as_ref().ok_or_else(missing)?)
     }
 
-    pub(super) fn mean_square(&self) -> Result<Tensor> {
-        Ok((&self.squares / self.count as f64)?)
+    pub(super) fn mean(&self) -> Result<Tensor> {
+        Ok((&self.sums()?.0 / self.count as f64)?)
     }
 
     /// The population variance.
     pub(super) fn variance(&self) -> Result<Tensor> {
-        Ok((self.mean_square()? - self.mean()?.sqr()?)?.relu()?)
+        let mean_square = (&self.sums()?.1 / self.count as f64)?;
+        Ok((mean_square - self.mean()?.sqr()?)?.relu()?)
+    }
+
+    /// The standard error of the mean, value by value; infinite after one draw.
+    pub(super) fn error(&self) -> Result<Tensor> {
+        Ok(match self.count {
+            0 | 1 => self.mean()?.zeros_like()?.affine(1.0, f64::INFINITY)?,
+            count => (self.variance()?.sqrt()? / (count as f64 - 1.0).sqrt())?,
+        })
     }
 
     /// The L2 norm of the mean's standard error over that of the mean; infinite after one draw.
     fn relative_error(&self) -> Result<f64> {
-        let norm = |squares: Tensor| -> Result<f64> {
-            Ok(crate::schedule::to_f64(&squares.sum_all()?)?.iter().sum::<f64>().sqrt())
+        let norm = |values: &Tensor| -> Result<f64> {
+            Ok(to_f64(&values.sqr()?.sum_all()?)?.iter().sum::<f64>().sqrt())
         };
-        let error = norm(self.variance()?)? / (self.count as f64 - 1.0).max(0.0).sqrt();
-        let mean = norm(self.mean()?.sqr()?)?;
+        let (error, mean) = (norm(&self.error()?)?, norm(&self.mean()?)?);
         Ok(if mean == 0.0 && error == 0.0 { 0.0 } else { error / mean })
     }
+}
+
+/// `what` of every row, as one batch.
+pub(super) fn stack(moments: &[Moments], what: impl Fn(&Moments) -> Result<Tensor>) -> Result<Tensor> {
+    Ok(Tensor::stack(&moments.iter().map(what).collect::<Result<Vec<_>>>()?, 0)?)
 }
 
 /// The sampling error of all rows.
 pub(super) fn sampling(moments: &[Moments]) -> Result<Sampling> {
     let standard_error = moments.iter().map(Moments::relative_error).collect::<Result<_>>()?;
-    Ok(Sampling { samples: moments.first().map_or(0, |m| m.count), standard_error })
+    Ok(Sampling { samples: moments.iter().map(|moments| moments.count).collect(), standard_error })
 }

@@ -1,6 +1,6 @@
 //! What a model is made of, seen by running it once.
 
-use super::{Kind, Purpose, Scope, Selector, Watch, watch, within};
+use super::{Kind, Purpose, Rules, Scope, Selector, Watch, watch, within};
 use crate::error::nearest;
 use crate::schedule::not_finite;
 use crate::{Error, Model, Result};
@@ -32,9 +32,9 @@ pub fn layers(model: &dyn Model, x: &Tensor) -> Result<Vec<LayerInfo>> {
     Ok(scope.seen)
 }
 
-/// Bytes that a forward pass holds for its pass back, as far as the layers show; 0 if there are none.
-pub(crate) fn bytes_held(model: &dyn Model, x: &Tensor) -> Result<usize> {
-    let scope = Scope { purpose: Purpose::Weigh, ..Scope::default() };
+/// Bytes that a forward pass under `rules` holds for its pass back, as far as the layers show; 0 if there are none.
+pub(crate) fn bytes_held(rules: &Rules, model: &dyn Model, x: &Tensor) -> Result<usize> {
+    let scope = Scope { purpose: Purpose::Weigh, rules: rules.clone(), ..Scope::default() };
     let (output, scope) = within(scope, || model.forward(&x.detach()));
     output?;
     Ok(scope.held)

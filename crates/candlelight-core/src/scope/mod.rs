@@ -7,12 +7,14 @@
 
 mod guard;
 mod layers;
+mod rules;
 mod tape;
 
 pub use layers::{LayerInfo, layers};
 pub use tape::{Tape, Watched};
 
 pub(crate) use layers::{bytes_held, first_not_finite, shown};
+pub(crate) use rules::{Rule, Rules, rule_for};
 pub(crate) use tape::{Watch, watch};
 
 use crate::Placement;
@@ -98,12 +100,14 @@ pub(crate) fn slides(window: &Window, from: (usize, usize), to: (usize, usize)) 
     });
 }
 
-/// Whether somebody watches one of these layers, or wants all of them listed.
+/// Whether somebody watches one of these layers, has a rule for one, or wants all of them listed.
 pub(crate) fn looks_into<'a, L: Iterator<Item = &'a (String, Kind)>>(layers: impl Fn() -> L) -> bool {
     let looks = |scope: &mut Scope| match scope.purpose {
-        Purpose::Watch => scope.watches.iter().any(|(selector, _)| selector.looks_into(layers())),
         Purpose::List => true,
-        Purpose::Weigh => false,
+        Purpose::Watch | Purpose::Weigh => {
+            let watches = |(selector, _): &(Selector, Watch)| selector.looks_into(layers());
+            scope.watches.iter().any(watches) || scope.rules.look_into(&layers)
+        }
     };
     with_scope(looks).unwrap_or(false)
 }
@@ -146,6 +150,7 @@ pub(crate) struct Scope {
     purpose: Purpose,
     held: usize,
     watches: Vec<(Selector, Watch)>,
+    rules: Rules,
     seen: Vec<LayerInfo>,
     marks: Vec<Mark>,
     grid: Option<TokenGrid>,
@@ -191,10 +196,10 @@ impl Selector {
         }
     }
 
-    fn matches(&self, layer: &LayerInfo) -> bool {
+    fn matches(&self, name: &str, kind: Kind) -> bool {
         match self {
-            Self::Name(name) => *name == layer.name,
-            Self::Kind(kind) => *kind == layer.kind,
+            Self::Name(wanted) => wanted == name,
+            Self::Kind(wanted) => *wanted == kind,
             Self::Every => true,
         }
     }
@@ -202,11 +207,14 @@ impl Selector {
 
 impl Scope {
     fn note(&mut self, name: &str, kind: Kind, macs: u64, x: &Tensor) -> Option<(Watch, tape::Slot)> {
-        let name = if name.is_empty() { self.numbered(kind) } else { name.to_owned() };
+        let name = self.name_of(name, kind);
         self.held += x.elem_count() * x.dtype().size_in_bytes();
         let layer = LayerInfo { name, kind, shape: x.dims().to_vec(), macs };
-        let watch =
-            self.watches.iter().find(|(selector, _)| selector.matches(&layer)).map(|(_, watch)| *watch);
+        let watch = self
+            .watches
+            .iter()
+            .find(|(selector, _)| selector.matches(&layer.name, kind))
+            .map(|(_, watch)| watch.clone());
         let slot = watch.map(|watch| {
             let slot = tape::Slot::default();
             self.marks.push(Mark { layer: layer.clone(), slot: slot.clone() });
@@ -216,7 +224,11 @@ impl Scope {
         slot
     }
 
-    fn numbered(&self, kind: Kind) -> String {
+    /// The name of a layer that reports next: its own, or its kind and a number.
+    fn name_of(&self, name: &str, kind: Kind) -> String {
+        if !name.is_empty() {
+            return name.to_owned();
+        }
         let earlier = self.seen.iter().filter(|layer| layer.kind == kind).count();
         format!("{}.{earlier}", kind.to_string().to_lowercase())
     }
@@ -230,8 +242,12 @@ fn with_scope<R>(f: impl FnOnce(&mut Scope) -> R) -> Option<R> {
     SCOPE.with_borrow_mut(|scope| scope.as_mut().map(f))
 }
 
-/// Runs `f` under `scope` and gives back both what `f` returned and what the scope noted.
-pub(crate) fn within<R>(scope: Scope, f: impl FnOnce() -> R) -> (R, Scope) {
+/// Runs `f` under `scope` and gives back both what `f` returned and what the scope noted. The rules of a scope hold in
+/// the scopes inside it: a model that watches itself is still under them.
+pub(crate) fn within<R>(mut scope: Scope, f: impl FnOnce() -> R) -> (R, Scope) {
+    if let Some(rules) = with_scope(|outer| outer.rules.clone()).filter(|rules| !rules.is_empty()) {
+        scope.rules = rules;
+    }
     let guard = guard::Guard::enter(Some(scope));
     let result = f();
     (result, guard.leave())

@@ -7,7 +7,7 @@ use candle_core::{Tensor, Var};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What happens to the graph at a watched layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Watch {
     /// The output is kept; gradients are not wanted.
     Observe,
@@ -15,6 +15,10 @@ pub(crate) enum Watch {
     Through,
     /// As [`Watch::Through`], and nothing below is differentiated.
     Cut,
+    /// As [`Watch::Cut`], and the activation that is kept hangs in the graph below.
+    Split,
+    /// As [`Watch::Cut`], with this in place of the layer's own output.
+    Replace(Tensor),
 }
 
 /// The activation of a mark and, after a backward pass, its gradient.
@@ -35,11 +39,19 @@ pub(super) struct Mark {
 
 /// Carries out a watch on the tensor that a layer reports.
 pub(super) fn apply(watch: Watch, slot: Slot, x: Tensor) -> candle_core::Result<Tensor> {
-    slot.with(|slot| slot.0 = Some(x.detach()));
+    let x = match &watch {
+        Watch::Replace(other) if other.dims() == x.dims() => other.clone(),
+        Watch::Replace(other) => {
+            candle_core::bail!("a layer's output {:?} cannot be replaced by {:?}", x.dims(), other.dims())
+        }
+        _ => x,
+    };
+    let kept = if matches!(watch, Watch::Split) { x.clone() } else { x.detach() };
+    slot.with(|slot| slot.0 = Some(kept));
     let below = match watch {
         Watch::Observe => return Ok(x),
         Watch::Through if x.track_op() => x,
-        Watch::Through | Watch::Cut => Var::from_tensor(&x.detach())?.into_inner(),
+        _ => Var::from_tensor(&x.detach())?.into_inner(),
     };
     vjp(&[&below], below.detach(), move |_, gradient| {
         slot.with(|slot| slot.1 = Some(gradient.clone()));
@@ -126,6 +138,20 @@ impl Tape {
     pub fn get(&self, name: &str) -> Result<&Watched> {
         let layers = || self.watched.iter().map(|w| w.layer.clone()).collect::<Vec<_>>();
         self.watched.iter().rfind(|w| w.layer.name == name).ok_or_else(|| shown(name, &layers()))
+    }
+
+    /// The one watched layer.
+    ///
+    /// # Errors
+    /// [`Error::AmbiguousLayer`] if a layer of its name ran several times.
+    pub(crate) fn only(&self) -> Result<&Watched> {
+        match &self.watched[..] {
+            [watched] => Ok(watched),
+            several => Err(Error::AmbiguousLayer {
+                name: several.first().map_or_else(String::new, |watched| watched.layer.name.clone()),
+                times: several.len(),
+            }),
+        }
     }
 
     /// The gradients of `score`, a scalar made from [`output`](Self::output), at every watched layer.

@@ -1,6 +1,7 @@
 //! The elementwise functions behind the activations, with exact derivatives; at a kink the derivative is PyTorch's.
 
 use super::super::elements::{self, Number, has_kernels, with_element, zip_map};
+use crate::scope::Rule;
 use crate::vjp::vjp_of_fresh;
 use candle_core::{Result, Tensor};
 use candlelight_kernels::{self as kernels, Element};
@@ -122,19 +123,36 @@ impl Curve {
         }
     }
 
-    /// The curve over every element of `x`, joined to the graph.
-    pub fn apply(self, x: &Tensor) -> Result<Tensor> {
+    /// Whether the curve has a form under `rule`.
+    pub fn takes(self, rule: Rule) -> bool {
+        match rule {
+            Rule::Guided | Rule::Deconvnet => matches!(self, Self::Relu | Self::Relu6),
+        }
+    }
+
+    /// The curve over every element of `x`, joined to the graph; under a rule that it [`takes`](Self::takes), that is
+    /// what passes back.
+    pub fn apply(self, x: &Tensor, rule: Option<Rule>) -> Result<Tensor> {
         let input = x.detach();
         let y = match has_kernels(&input) {
             true => with_element!(input, T => self.values::<T>(&input))?,
             false => self.value_by_candle(&input)?,
         };
         vjp_of_fresh(&[x], y, move |_, g| {
-            Ok(vec![Some(match has_kernels(&input) {
-                true => with_element!(input, T => self.pull_back::<T>(&input, g))?,
-                false => (g * self.derivative_by_candle(&input)?)?,
+            Ok(vec![Some(match rule {
+                None => self.gradient(&input, g)?,
+                Some(Rule::Guided) => self.gradient(&input, &g.relu()?)?,
+                Some(Rule::Deconvnet) => g.relu()?,
             })])
         })
+    }
+
+    /// `g` times the derivative at every element of `x`, by kernels or by candle.
+    fn gradient(self, x: &Tensor, g: &Tensor) -> Result<Tensor> {
+        match has_kernels(x) {
+            true => with_element!(x, T => self.pull_back::<T>(x, g)),
+            false => g * self.derivative_by_candle(x)?,
+        }
     }
 }
 

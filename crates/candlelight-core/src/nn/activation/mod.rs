@@ -7,7 +7,7 @@ mod prelu;
 pub use prelu::{PReLU, prelu};
 
 use super::Module;
-use crate::scope::{Kind, report};
+use crate::scope::{Kind, report, rule_for};
 use candle_core::{D, Result, Tensor};
 use curve::Curve;
 use serde::{Deserialize, Serialize};
@@ -63,9 +63,21 @@ impl Activation {
         Act { activation: self, name: name.into() }
     }
 
-    fn apply(self, x: &Tensor) -> Result<Tensor> {
-        let curve = match self {
-            Self::Swiglu => return swiglu(x),
+    /// Runs the activation as the layer `name`.
+    fn run(self, name: &str, x: &Tensor) -> Result<Tensor> {
+        let takes = |rule| self.curve().is_some_and(|curve| curve.takes(rule));
+        let rule = rule_for(name, Kind::Activation, self, takes);
+        let y = match self.curve() {
+            Some(curve) => curve.apply(x, rule)?,
+            None => swiglu(x)?,
+        };
+        report(name, Kind::Activation, 0, y)
+    }
+
+    /// The function of one number that it is; nothing if it is none.
+    fn curve(self) -> Option<Curve> {
+        Some(match self {
+            Self::Swiglu => return None,
             Self::Gelu => Curve::Gelu,
             Self::NewGelu | Self::GeluPytorchTanh => Curve::TanhGelu,
             Self::Relu => Curve::Relu,
@@ -79,8 +91,7 @@ impl Activation {
             Self::Elu(alpha) => Curve::Elu(alpha),
             Self::LeakyRelu(slope) => Curve::LeakyRelu(slope),
             Self::Tanh => Curve::Tanh,
-        };
-        curve.apply(x)
+        })
     }
 }
 
@@ -90,12 +101,12 @@ fn swiglu(x: &Tensor) -> Result<Tensor> {
         candle_core::bail!("SwiGLU halves the last axis, which has {width} elements")
     }
     let half = |index: usize| x.narrow(D::Minus1, index * width / 2, width / 2);
-    Curve::Silu.apply(&half(0)?)? * half(1)?
+    Curve::Silu.apply(&half(0)?, None)? * half(1)?
 }
 
 impl Module for Activation {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        report("", Kind::Activation, 0, self.apply(x)?)
+        self.run("", x)
     }
 }
 
@@ -118,7 +129,7 @@ impl Act {
 
 impl Module for Act {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        report(&self.name, Kind::Activation, 0, self.activation.apply(x)?)
+        self.activation.run(&self.name, x)
     }
 }
 

@@ -1,8 +1,10 @@
 //! The one scheduler: every batch of every method goes through it, so that budget, progress, cancelling, cost and
 //! the checks on what the model returns are in one place.
 
+mod inside;
+
 use crate::error::continue_or_cancel;
-use crate::scope::{Tape, bytes_held, unwatched};
+use crate::scope::{Rules, Tape, bytes_held, unwatched};
 use crate::target::{Resolved, check_one_per_row};
 use crate::{Budget, Cost, Error, Model, Progress, Query, Result, Target};
 use candle_core::{DType, Tensor, Var};
@@ -15,6 +17,8 @@ const AUTO_BYTES: usize = 2 << 30;
 const AUTO_ROWS: usize = 64;
 /// A row's gradient pass in units of what it holds: the activations, and as much again for gradients and scratch space.
 const PASS_PER_HELD: usize = 2;
+/// Copies of a row that its pass needs beside that, in units of its input: point, baseline, path, gradient and map.
+const COPIES_PER_INPUT: usize = 8;
 /// Rows that one worker differentiates together: more fall out of the cache, fewer leave its products small.
 const ROWS_PER_WORKER: usize = 5;
 /// Activations of a model that shows no layers, in units of its input: a guess on the safe side.
@@ -22,6 +26,7 @@ const UNSEEN_PER_INPUT: usize = 64;
 
 /// One run of a method over a query.
 pub(crate) struct Run<'a> {
+    rules: Rules,
     model: &'a dyn Model,
     query: &'a Query,
     batch: usize,
@@ -38,9 +43,15 @@ pub(crate) struct Prediction {
 impl<'a> Run<'a> {
     /// A run that will evaluate `rows` rows in all.
     pub(crate) fn new(model: &'a dyn Model, query: &'a Query, rows: usize) -> Result<Self> {
+        Self::under(Rules::default(), model, query, rows)
+    }
+
+    /// A run whose gradients obey `rules`.
+    pub(crate) fn under(rules: Rules, model: &'a dyn Model, query: &'a Query, rows: usize) -> Result<Self> {
         check_input(query.input())?;
-        let batch = batch_rows(model, query, rows)?;
-        Ok(Self { model, query, batch, progress: Progress { done: 0, of: rows }, cost: Cost::default() })
+        let batch = batch_rows(&rules, model, query, rows)?;
+        let progress = Progress { done: 0, of: rows };
+        Ok(Self { rules, model, query, batch, progress, cost: Cost::default() })
     }
 
     pub(crate) fn input(&self) -> &'a Tensor {
@@ -54,6 +65,11 @@ impl<'a> Run<'a> {
 
     pub(crate) fn cost(&self) -> Cost {
         self.cost
+    }
+
+    /// How many rows the budget lets through the model at once.
+    pub(crate) fn batch(&self) -> usize {
+        self.batch
     }
 
     /// The parts in which `n` rows go through the model.
@@ -94,26 +110,44 @@ impl<'a> Run<'a> {
         (0..self.rows()).map(|row| to_f64(&target.scores(&outputs, &vec![row; count])?)).collect()
     }
 
-    /// The gradients of the scores of `points`, of which point k is a version of row `rows[k]`. On the CPU a few points
-    /// go to each worker; a device gets all of them at once.
-    pub(crate) fn gradients(&mut self, points: &Tensor, rows: &[usize], target: &Resolved) -> Result<Tensor> {
-        let together = match points.device().is_cpu() {
-            true => rows.len().div_ceil(rayon::current_num_threads()).clamp(1, ROWS_PER_WORKER),
-            false => rows.len().max(1),
-        };
-        let part = |(part, rows): (usize, &[usize])| {
-            let x = points.detach().narrow(0, part * together, rows.len())?.contiguous()?;
-            unwatched(|| self.gradients_of(&x, rows, target))
-        };
-        let parts = rows.par_chunks(together).enumerate().map(part).collect::<Result<Vec<_>>>()?;
+    /// The scores of `points`, of which point k is a version of row `rows[k]`, and their gradients.
+    pub(crate) fn slopes(
+        &mut self,
+        points: &Tensor,
+        rows: &[usize],
+        target: &Resolved,
+    ) -> Result<(Vec<f64>, Tensor)> {
+        let parts = self.spread(points, |x, range| self.slopes_of(&x, &rows[range], target))?;
         self.spent(Cost { forwards: rows.len(), backwards: rows.len() })?;
-        Ok(Tensor::cat(&parts, 0)?)
+        let (scores, gradients): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+        Ok((scores.concat(), Tensor::cat(&gradients, 0)?))
     }
 
-    fn gradients_of(&self, x: &Tensor, rows: &[usize], target: &Resolved) -> Result<Tensor> {
+    fn slopes_of(&self, x: &Tensor, rows: &[usize], target: &Resolved) -> Result<(Vec<f64>, Tensor)> {
         let x = Var::from_tensor(x)?;
-        let outputs = self.outputs(&x, self.model.forward(&x)?)?;
-        gradient(&target.scores(&outputs, rows)?, &x)
+        let outputs = self.outputs(&x, self.rules.forward(self.model, &x)?)?;
+        let scores = target.scores(&outputs, rows)?;
+        let gradient = gradient(&scores, &x)?;
+        Ok((to_f64(&scores)?, gradient))
+    }
+
+    /// Runs `part` on a few of `points` at a time: so many go to each worker of a CPU; a device gets all at once.
+    fn spread<R: Send>(
+        &self,
+        points: &Tensor,
+        part: impl Fn(Tensor, Range<usize>) -> Result<R> + Sync,
+    ) -> Result<Vec<R>> {
+        let count = points.dims()[0];
+        let together = match points.device().is_cpu() {
+            true => count.div_ceil(rayon::current_num_threads()).clamp(1, ROWS_PER_WORKER),
+            false => count.max(1),
+        };
+        let part = |index: usize| {
+            let range = index * together..((index + 1) * together).min(count);
+            let x = points.detach().narrow(0, range.start, range.len())?.contiguous()?;
+            unwatched(|| part(x, range))
+        };
+        (0..count.div_ceil(together)).into_par_iter().map(part).collect()
     }
 
     /// Score and gradient of the query's own rows, each in one pass.
@@ -121,7 +155,7 @@ impl<'a> Run<'a> {
         let (mut predictions, mut gradients) = (Vec::new(), Vec::new());
         for range in self.batches(self.rows()) {
             let x = Var::from_tensor(&self.input().narrow(0, range.start, range.len())?.contiguous()?)?;
-            let outputs = self.outputs(&x, self.model.forward(&x)?)?;
+            let outputs = self.outputs(&x, self.rules.forward(self.model, &x)?)?;
             let (prediction, scores) = self.resolve(&range, &outputs)?;
             gradients.push(gradient(&scores, &x)?);
             predictions.push(prediction);
@@ -154,6 +188,13 @@ impl<'a> Run<'a> {
     pub(crate) fn spent(&mut self, cost: Cost) -> Result<()> {
         self.cost += cost;
         self.progress.done = (self.progress.done + cost.forwards).min(self.progress.of);
+        let Progress { done, of } = self.progress;
+        continue_or_cancel(self.query.report(self.progress), done, of)
+    }
+
+    /// Reports that nothing more is to come: a run that stopped by itself may have planned for more.
+    pub(crate) fn finish(&mut self) -> Result<()> {
+        self.progress.done = self.progress.of;
         let Progress { done, of } = self.progress;
         continue_or_cancel(self.query.report(self.progress), done, of)
     }
@@ -233,23 +274,24 @@ fn gradient(scores: &Tensor, x: &Var) -> Result<Tensor> {
     }
 }
 
-fn batch_rows(model: &dyn Model, query: &Query, rows: usize) -> Result<usize> {
+fn batch_rows(rules: &Rules, model: &dyn Model, query: &Query, rows: usize) -> Result<usize> {
     let bytes = match query.budget_asked() {
         Budget::Rows(rows) => return Ok(rows.max(1)),
         _ if rows <= 1 => return Ok(1),
         Budget::Bytes(bytes) => bytes,
         Budget::Auto => AUTO_BYTES,
     };
-    let fitting = bytes / row_bytes(model, &query.input().narrow(0, 0, 1)?)?.max(1);
+    let fitting = bytes / row_bytes(rules, model, &query.input().narrow(0, 0, 1)?)?.max(1);
     let most = if query.budget_asked() == Budget::Auto { AUTO_ROWS } else { usize::MAX };
     Ok(fitting.clamp(1, most))
 }
 
 /// Bytes that one row's gradient pass holds at its peak, by the outputs of the layers that it shows.
-fn row_bytes(model: &dyn Model, row: &Tensor) -> Result<usize> {
+fn row_bytes(rules: &Rules, model: &dyn Model, row: &Tensor) -> Result<usize> {
     let input = row.elem_count() * row.dtype().size_in_bytes();
-    let held = bytes_held(model, row)?;
-    Ok(PASS_PER_HELD * if held == 0 { UNSEEN_PER_INPUT * input } else { held + input })
+    let held = bytes_held(rules, model, row)?;
+    let held = if held == 0 { UNSEEN_PER_INPUT * input } else { held + input };
+    Ok(PASS_PER_HELD * held + COPIES_PER_INPUT * input)
 }
 
 fn check_input(input: &Tensor) -> Result<()> {

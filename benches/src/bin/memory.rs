@@ -1,0 +1,101 @@
+//! The peak memory of every method under three budgets, each measured in a process of its own. Linux only: it reads
+//! `/proc/self/status`.
+
+use anyhow::{Context, Result, bail};
+use candle_core::{DType, Device, Tensor};
+use candlelight::models::{bundled, scenes::Scene};
+use candlelight::prelude::{Budget, METHODS, Query, Settings, method};
+use clap::{Parser, Subcommand};
+use std::process::Command;
+
+/// The allocator that the programs use.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The budgets, in MiB.
+const BUDGETS: [usize; 3] = [64, 128, 256];
+/// Steps of paths and samples of samplers: with the images more versions than any budget lets through at once.
+const STEPS: usize = 16;
+
+/// Measures how much memory every method takes beyond its model and its images
+#[derive(Parser)]
+struct Args {
+    /// Scenes that are explained together
+    #[arg(long, default_value_t = 128)]
+    scenes: u64,
+    #[command(subcommand)]
+    work: Option<Work>,
+}
+
+#[derive(Subcommand)]
+enum Work {
+    /// One method under one budget (the comparison starts it)
+    #[command(hide = true)]
+    Work { model: String, method: String, mebibytes: usize },
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    match args.work {
+        Some(Work::Work { model, method, mebibytes }) => work(&model, &method, mebibytes, args.scenes),
+        None => compare(args.scenes),
+    }
+}
+
+fn compare(scenes: u64) -> Result<()> {
+    let headers = BUDGETS.map(|budget| format!("budget {budget} MiB"));
+    println!("{scenes} scenes, {STEPS} steps or samples; peak in MiB beyond the model and the images\n");
+    println!("| model | method | {} |\n|---|---|---|---|---|", headers.join(" | "));
+    for model in bundled::NAMES {
+        for method in METHODS {
+            let peaks = BUDGETS.map(|budget| peak(model, method.name, budget, scenes));
+            let peaks = peaks.into_iter().collect::<Result<Vec<_>>>()?;
+            if peaks.iter().all(|peak| !peak.is_empty()) {
+                println!("| {model} | {} | {} |", method.name, peaks.join(" | "));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What the process of one measurement prints: MiB, or nothing where the method does not suit the model.
+fn peak(model: &str, method: &str, mebibytes: usize, scenes: u64) -> Result<String> {
+    let program = std::env::current_exe()?;
+    let (scenes, mebibytes) = (scenes.to_string(), mebibytes.to_string());
+    let output =
+        Command::new(program).args(["--scenes", &scenes, "work", model, method, &mebibytes]).output()?;
+    match output.status.success() {
+        true => Ok(String::from_utf8(output.stdout)?.trim().to_owned()),
+        false => bail!("{model}, {method}: {}", String::from_utf8_lossy(&output.stderr)),
+    }
+}
+
+fn work(model: &str, name: &str, mebibytes: usize, scenes: u64) -> Result<()> {
+    let model = bundled::by_name(model, DType::F32, &Device::Cpu).context("no such model")??;
+    let scene = |seed| Scene::single(seed).tensor(&Device::Cpu)?.affine(2.0, -1.0);
+    let images = (0..scenes).map(scene).collect::<candle_core::Result<Vec<_>>>()?;
+    let images = Tensor::cat(&images, 0)?;
+    let references = Some(images.clone());
+    let settings = Settings { references, steps: Some(STEPS), ..Settings::default() };
+    let explainer = method(name)?.with(&settings)?;
+    let query = Query::from((&images, 0)).budget(Budget::Bytes(mebibytes << 20));
+    let before = status("VmRSS:")?;
+    match explainer.attribute(&model.model, &query) {
+        Ok(map) => {
+            drop(map);
+            println!("{}", (status("VmHWM:")? - before).div_ceil(1024));
+            Ok(())
+        }
+        Err(candlelight::Error::MissingLayer { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A line of the process's status, in KiB.
+fn status(name: &str) -> Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").context("there is no /proc: Linux only")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let number =
+        line.and_then(|line| line.split_whitespace().next()).context("no such line in the status")?;
+    Ok(number.parse()?)
+}

@@ -1,0 +1,67 @@
+//! Batches through a model of which one layer is watched, or replaced.
+
+use super::{Run, gradient, to_f64};
+use crate::scope::{Selector, Watch, watch};
+use crate::target::Resolved;
+use crate::{Cost, Result};
+use candle_core::{Tensor, Var};
+
+impl Run<'_> {
+    /// The scores of `points` with `outputs` in place of what `layer` gives.
+    pub(crate) fn scores_with(
+        &mut self,
+        layer: &str,
+        (points, outputs): (&Tensor, &Tensor),
+        rows: &[usize],
+        target: &Resolved,
+    ) -> Result<Vec<f64>> {
+        let replaced = vec![(Selector::Name(layer.to_owned()), Watch::Replace(outputs.clone()))];
+        let outputs = self.outputs(points, watch(self.model, points, replaced)?.output().clone())?;
+        self.spent(Cost { forwards: rows.len(), backwards: 0 })?;
+        to_f64(&target.scores(&outputs, rows)?)
+    }
+
+    /// The activations of `layer` at `points`, of which point k is a version of row `rows[k]`, and the gradients of
+    /// their scores there. With `outputs` the layer's own are replaced by them.
+    pub(crate) fn slopes_at(
+        &mut self,
+        layer: &str,
+        (points, outputs): (&Tensor, Option<&Tensor>),
+        rows: &[usize],
+        target: &Resolved,
+    ) -> Result<(Tensor, Tensor)> {
+        let parts = self.spread(points, |x, range| {
+            let part = |outputs: &Tensor| outputs.narrow(0, range.start, range.len());
+            let cut = outputs.map(part).transpose()?.map_or(Watch::Cut, Watch::Replace);
+            let tape = watch(self.model, &x, vec![(Selector::Name(layer.to_owned()), cut)])?;
+            let scores = target.scores(&self.outputs(&x, tape.output().clone())?, &rows[range])?;
+            let activation = tape.only()?.activation().clone();
+            Ok((activation, tape.gradients(&scores.sum_all()?)?.remove(0)))
+        })?;
+        self.spent(Cost { forwards: rows.len(), backwards: rows.len() })?;
+        let (activations, gradients): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+        Ok((Tensor::cat(&activations, 0)?, Tensor::cat(&gradients, 0)?))
+    }
+
+    /// The gradients of what the scores of `points` owe to one unit of `layer`, ∂f/∂h · ∂h/∂x: for point k, a version
+    /// of row `rows[k]`, to unit `units[k]` of the layer's output taken flat.
+    pub(crate) fn slopes_through(
+        &mut self,
+        (layer, units): (&str, &[u32]),
+        points: &Tensor,
+        rows: &[usize],
+        target: &Resolved,
+    ) -> Result<Tensor> {
+        let parts = self.spread(points, |x, range| {
+            let x = Var::from_tensor(&x)?;
+            let tape = watch(self.model, &x, vec![(Selector::Name(layer.to_owned()), Watch::Split)])?;
+            let scores = target.scores(&self.outputs(&x, tape.output().clone())?, &rows[range.clone()])?;
+            let slope = tape.gradients(&scores.sum_all()?)?.remove(0).detach();
+            let index = Tensor::new(&units[range], x.device())?.unsqueeze(1)?;
+            let unit = |layer: &Tensor| layer.flatten_from(1)?.contiguous()?.gather(&index, 1);
+            gradient(&(unit(tape.only()?.activation())? * unit(&slope)?)?, &x)
+        })?;
+        self.spent(Cost { forwards: rows.len(), backwards: 2 * rows.len() })?;
+        Ok(Tensor::cat(&parts, 0)?)
+    }
+}

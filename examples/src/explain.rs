@@ -96,7 +96,8 @@ impl Job<'_> {
             note("`--layer` means the layer of grad-cam, which is not among the methods");
         }
         if self.model.origin == Origin::Elsewhere && asked("expected-gradients") {
-            note(&format!("expected-gradients compares with {}", references_in_words(&self.settings)));
+            let references = references_in_words(&self.settings, self.args.baseline.as_deref());
+            note(&format!("expected-gradients compares with {references}"));
         }
     }
 

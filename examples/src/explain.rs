@@ -98,7 +98,8 @@ impl Job<'_> {
             note("`--layer` means the layer of methods such as grad-cam, and none of them is asked for");
         }
         if self.model.origin == Origin::Elsewhere && asked("expected-gradients") {
-            note(&format!("expected-gradients compares with {}", references_in_words(&self.settings)));
+            let references = references_in_words(&self.settings, self.args.baseline.as_deref());
+            note(&format!("expected-gradients compares with {references}"));
         }
     }
 

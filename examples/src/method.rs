@@ -75,11 +75,12 @@ fn references(model: &Opened) -> Result<Tensor> {
     Ok(Tensor::cat(&scenes, 0)?)
 }
 
-/// What Expected Gradients compares with, in words.
-pub fn references_in_words(settings: &Settings) -> String {
-    match &settings.references {
-        Some(_) => format!("{REFERENCES} scenes, seeds from {FIRST_REFERENCE}"),
-        None => "uniform noise, for want of training data".into(),
+/// What Expected Gradients compares with, in words; `asked` is what `--baseline` says.
+pub fn references_in_words(settings: &Settings, asked: Option<&str>) -> String {
+    match (asked, &settings.references) {
+        (Some(asked), _) => asked.to_owned(),
+        (None, Some(_)) => format!("{REFERENCES} scenes, seeds from {FIRST_REFERENCE}"),
+        (None, None) => "uniform noise, for want of training data".into(),
     }
 }
 

@@ -96,6 +96,8 @@ struct Method {
 #[derive(Serialize)]
 struct Settings {
     steps: Option<usize>,
+    until: Option<f64>,
+    baseline: Option<String>,
     layer: Option<String>,
     references: Option<String>,
 }
@@ -200,13 +202,15 @@ impl Method {
             Agreement::Scores { hit, mass } => Some((*hit, *mass)),
             Agreement::None(_) => None,
         });
-        let references = || references_in_words(&job.settings);
+        let references = || references_in_words(&job.settings, job.args.baseline.as_deref());
         Self {
             name,
             title: finished.method.title,
             paper: finished.method.paper,
             settings: Settings {
                 steps: job.args.steps,
+                until: job.args.until,
+                baseline: job.args.baseline.clone().filter(|_| name == "integrated-gradients"),
                 layer: map.layer().map(str::to_owned),
                 references: (name == "expected-gradients").then(references),
             },

@@ -261,6 +261,10 @@ fn unknown_methods_layers_labels_and_classes_are_refused_with_the_nearest() {
     refused(&["explain", "--target", "c"], "`c`");
     refused(&["explain", "--method", ","], "method");
     refused(&["explain", "--method", "smoothgrad", "--steps", "0"], "`0`");
+    refused(&["explain", "--method", "integrated-gradients", "--until", "0"], "`0`");
+    refused(&["explain", "--baseline", "blak"], "`blak`");
+    refused(&["explain", "--baseline", "black:3"], "`black:3`");
+    refused(&["explain", "--baseline", "blur:x"], "`blur:x`");
     let hint = stderr(&candlelight(&["explain", "--method", "gradcam"]));
     assert!(hint.contains("hint: nearest: grad-cam"), "{hint}");
 }
@@ -353,4 +357,23 @@ fn ctrl_c_keeps_what_is_finished() {
     assert_eq!(output.status.code(), Some(130));
     assert!(stderr(&output).contains("1 of 2 methods finished"), "{}", stderr(&output));
     assert!(folder.path().join("maps.safetensors").exists() && folder.path().join("record.json").exists());
+}
+
+#[test]
+fn a_path_starts_where_it_is_told_and_stops_at_the_residual_asked_for() {
+    let folder = TempDir::new().unwrap();
+    let explained = |baseline: &str| -> Value {
+        let out = text(folder.path());
+        let path = ["explain", "--method", "integrated-gradients", "--until", "0.05", "--json", "--out", out];
+        serde_json::from_str(&works(&[&path[..], &["--baseline", baseline]].concat())).unwrap()
+    };
+    let mut seen = Vec::new();
+    for baseline in ["black", "white", "mean", "max-distance", "blur:3", "zero"] {
+        let method = &explained(baseline)["methods"][0];
+        assert_eq!(method["settings"]["baseline"], baseline);
+        assert!(method["convergence"]["relative_residual"].as_f64().unwrap() <= 0.05, "{baseline}: {method}");
+        seen.push(method["convergence"]["difference"].as_f64().unwrap());
+    }
+    seen.sort_by(f64::total_cmp);
+    assert!(seen.windows(2).all(|pair| pair[0] < pair[1]), "two baselines are the same: {seen:?}");
 }

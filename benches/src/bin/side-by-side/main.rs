@@ -4,6 +4,7 @@
 //! pairs. Nothing else should run on the machine: one busy compiler makes the numbers worthless.
 
 mod agreement;
+mod host;
 mod ours;
 mod own;
 mod row;
@@ -89,7 +90,15 @@ fn compare(args: &Compare) -> Result<()> {
         println!("{}", Line::HEADER);
     }
     for row in rows {
+        let before = host::Ticks::now();
         let line = measure(args, row, folder.path()).with_context(|| format!("row `{}`", row.name()))?;
+        if let Some(share) = before.zip(host::Ticks::now()).and_then(|(then, now)| now.stolen_since(then)) {
+            eprintln!(
+                "warning: the host took {:.0} % of the processors from `{}`",
+                100.0 * share,
+                row.name()
+            );
+        }
         match args.json {
             true => println!("{}", serde_json::to_string(&line)?),
             false => println!("{}", line.text()),

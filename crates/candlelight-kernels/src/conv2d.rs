@@ -1,3 +1,5 @@
+use crate::gemm::{Onto, gemm_onto};
+use crate::room::grown;
 use crate::{Element, Matrix, Threads, Window, gemm};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -116,9 +118,8 @@ pub fn conv2d_input_gradient<T: Element>(conv: &Conv2d, gradient: &[T], weight: 
         if conv.is_pointwise() {
             return gemm(out, weight, gradient, threads);
         }
-        columns.clear();
-        columns.resize(sizes.taps * places, T::ZERO);
-        gemm(columns, weight, gradient, threads);
+        let columns = grown(columns, sizes.taps * places);
+        gemm_onto(Onto::Nothing, columns, weight, gradient, threads);
         fold(conv, &sizes, columns, out);
     });
     out
@@ -187,17 +188,23 @@ fn unfold<'a, T: Element>(conv: &Conv2d, sizes: &Sizes, x: &'a [T], columns: &'a
         return x;
     }
     let places = sizes.places.0 * sizes.places.1;
-    columns.clear();
-    columns.resize(sizes.taps * places, T::ZERO);
+    let columns = grown(columns, sizes.taps * places);
     for (tap, row) in columns.chunks_exact_mut(places).enumerate() {
         let (plane, ky, kx) = split_tap(conv, tap);
         let plane = &x[plane * conv.input.0 * conv.input.1..][..conv.input.0 * conv.input.1];
-        let Some((inside, first)) = reach(conv, sizes, kx) else { continue };
+        let Some((inside, first)) = reach(conv, sizes, kx) else {
+            row.fill(T::ZERO);
+            continue;
+        };
         for (oy, line) in row.chunks_exact_mut(sizes.places.1).enumerate() {
-            if let Some(y) = conv.window.row(oy, ky, conv.input.0) {
-                let input = &plane[y * conv.input.1..][first..conv.input.1];
-                copy_line(conv.window.stride.1, input, &mut line[inside.clone()]);
-            }
+            let Some(y) = conv.window.row(oy, ky, conv.input.0) else {
+                line.fill(T::ZERO);
+                continue;
+            };
+            let input = &plane[y * conv.input.1..][first..conv.input.1];
+            line[..inside.start].fill(T::ZERO);
+            line[inside.end..].fill(T::ZERO);
+            copy_line(conv.window.stride.1, input, &mut line[inside.clone()]);
         }
     }
     columns

@@ -14,6 +14,7 @@ mod gemm;
 mod map;
 mod planes;
 mod pool2d;
+mod room;
 mod rows;
 mod simd;
 mod window;

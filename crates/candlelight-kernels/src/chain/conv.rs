@@ -3,8 +3,8 @@
 use super::Maps;
 use super::slide::Slide;
 use super::winograd::Winograd;
-use super::workspace::grown;
 use crate::gemm::{Onto, gemm_onto};
+use crate::room::grown;
 use crate::{Element, Matrix, Threads, Window};
 
 /// How convolutions are multiplied out.

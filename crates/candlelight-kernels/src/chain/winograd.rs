@@ -5,8 +5,8 @@
 //! element by element (one matrix product over the channels for each of the 16), and transformed back (Aᵀ·m·A).
 
 use super::Maps;
-use super::workspace::grown;
 use crate::gemm::{Onto, gemm_onto};
+use crate::room::grown;
 use crate::simd::vectorized;
 use crate::{Element, Matrix, Threads, Window};
 

@@ -1,4 +1,5 @@
 use crate::Element;
+use crate::room::grown;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -32,15 +33,6 @@ impl<T: Element> Workspace<T> {
     pub fn put(&mut self, buffer: Buffer<T>) {
         self.free.push(buffer.room);
     }
-}
-
-/// The first `len` elements, whatever they hold. Memory that has grown stays: shrinking it would mean to write zeros when
-/// it grows back.
-pub(super) fn grown<T: Element>(room: &mut Vec<T>, len: usize) -> &mut [T] {
-    if room.len() < len {
-        room.resize(len, T::ZERO);
-    }
-    &mut room[..len]
 }
 
 /// A slice that a [`Workspace`] lends.

@@ -2,11 +2,13 @@
 
 mod adaptive;
 mod attention_rollout;
+mod augmented;
 mod blur_integrated_gradients;
+mod cam;
 mod deconvnet;
 mod expected_gradients;
-mod grad_cam;
 mod guided_backprop;
+mod guided_grad_cam;
 mod guided_integrated_gradients;
 mod idgi;
 mod input_x_gradient;
@@ -29,11 +31,16 @@ mod versions;
 mod xrai;
 
 pub use attention_rollout::{AttentionRollout, HeadFusion, rollout};
+pub use augmented::Augmented;
 pub use blur_integrated_gradients::BlurIntegratedGradients;
+pub use cam::{
+    AblationCam, Cam, ClassActivation, EigenCam, EigenGradCam, ElementWiseGradCam, GradCam, GradCamPlusPlus,
+    HiResCam, LayerCam, ScoreCam, Weighting, XGradCam,
+};
 pub use deconvnet::Deconvnet;
 pub use expected_gradients::{Draw, ExpectedGradients};
-pub use grad_cam::GradCam;
 pub use guided_backprop::GuidedBackprop;
+pub use guided_grad_cam::GuidedGradCam;
 pub use guided_integrated_gradients::GuidedIntegratedGradients;
 pub use idgi::Idgi;
 pub use input_x_gradient::InputXGradient;

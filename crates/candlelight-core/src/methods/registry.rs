@@ -1,13 +1,14 @@
 //! The registry: every method with its name, its paper, and what a caller may set.
 
 use super::{
-    AttentionRollout, BlurIntegratedGradients, Deconvnet, ExpectedGradients, Family, GradCam, GuidedBackprop,
-    GuidedIntegratedGradients, Idgi, InputXGradient, IntegratedGradients, InternalInfluence,
-    LayerConductance, LayerGradientXActivation, LayerIntegratedGradients, Method, Neuron, NeuronConductance,
-    Saliency, Settings, SmoothGrad, Xrai,
+    AblationCam, AttentionRollout, BlurIntegratedGradients, Cam, ClassActivation, Deconvnet, EigenCam,
+    EigenGradCam, ElementWiseGradCam, ExpectedGradients, Family, GradCam, GradCamPlusPlus, GuidedBackprop,
+    GuidedGradCam, GuidedIntegratedGradients, HiResCam, Idgi, InputXGradient, IntegratedGradients,
+    InternalInfluence, LayerCam, LayerConductance, LayerGradientXActivation, LayerIntegratedGradients,
+    Method, Neuron, NeuronConductance, Saliency, ScoreCam, Settings, SmoothGrad, Weighting, XGradCam, Xrai,
 };
 use crate::error::nearest;
-use crate::{Error, References, Result};
+use crate::{Error, Explain, References, Result};
 
 /// Every method. The command line, the table in the README, the axiom tests and the benches walk this list.
 pub static METHODS: &[Method] = &[
@@ -98,16 +99,88 @@ pub static METHODS: &[Method] = &[
         build: |settings| Ok(Box::new(smooth_grad(settings))),
     },
     Method {
+        name: "cam",
+        title: "CAM",
+        family: Family::ClassActivation,
+        paper: "https://arxiv.org/abs/1512.04150",
+        build: |settings| class_activation(Cam::default(), settings),
+    },
+    Method {
         name: "grad-cam",
         title: "Grad-CAM",
         family: Family::ClassActivation,
         paper: "https://arxiv.org/abs/1610.02391",
-        build: |settings| {
-            Ok(Box::new(match &settings.layer {
-                Some(layer) => GradCam::at(layer),
-                None => GradCam::default(),
-            }))
-        },
+        build: |settings| class_activation(GradCam::default(), settings),
+    },
+    Method {
+        name: "grad-cam-plus-plus",
+        title: "Grad-CAM++",
+        family: Family::ClassActivation,
+        paper: "https://arxiv.org/abs/1710.11063",
+        build: |settings| class_activation(GradCamPlusPlus::default(), settings),
+    },
+    Method {
+        name: "xgrad-cam",
+        title: "XGrad-CAM",
+        family: Family::ClassActivation,
+        paper: "https://arxiv.org/abs/2008.02312",
+        build: |settings| class_activation(XGradCam::default(), settings),
+    },
+    Method {
+        name: "hires-cam",
+        title: "HiResCAM",
+        family: Family::ClassActivation,
+        paper: "https://arxiv.org/abs/2011.08891",
+        build: |settings| class_activation(HiResCam::default(), settings),
+    },
+    Method {
+        name: "layer-cam",
+        title: "LayerCAM",
+        family: Family::ClassActivation,
+        paper: "https://doi.org/10.1109/TIP.2021.3089943",
+        build: |settings| class_activation(LayerCam::default(), settings),
+    },
+    Method {
+        name: "grad-cam-element-wise",
+        title: "Element-wise Grad-CAM",
+        family: Family::ClassActivation,
+        paper: "https://github.com/jacobgil/pytorch-grad-cam",
+        build: |settings| class_activation(ElementWiseGradCam::default(), settings),
+    },
+    Method {
+        name: "eigen-cam",
+        title: "Eigen-CAM",
+        family: Family::ClassActivation,
+        paper: "https://arxiv.org/abs/2008.00299",
+        build: |settings| class_activation(EigenCam::default(), settings),
+    },
+    Method {
+        name: "eigen-grad-cam",
+        title: "EigenGrad-CAM",
+        family: Family::ClassActivation,
+        paper: "https://github.com/jacobgil/pytorch-grad-cam",
+        build: |settings| class_activation(EigenGradCam::default(), settings),
+    },
+    Method {
+        name: "score-cam",
+        title: "Score-CAM",
+        family: Family::ClassActivation,
+        paper: "https://arxiv.org/abs/1910.01279",
+        build: |settings| class_activation(ScoreCam::default(), settings),
+    },
+    Method {
+        name: "ablation-cam",
+        title: "Ablation-CAM",
+        family: Family::ClassActivation,
+        paper: "https://doi.org/10.1109/WACV45572.2020.9093360",
+        build: |settings| class_activation(AblationCam::default(), settings),
+    },
+    Method {
+        name: "guided-grad-cam",
+        title: "Guided Grad-CAM",
+        family: Family::ClassActivation,
+        paper: "https://arxiv.org/abs/1610.02391",
+        build: |settings| Ok(Box::new(set(GuidedGradCam::default(), &settings.layer, GuidedGradCam::and))),
     },
     Method {
         name: "layer-gradient-x-activation",
@@ -187,6 +260,14 @@ pub static METHODS: &[Method] = &[
         build: |_| Ok(Box::new(AttentionRollout::default())),
     },
 ];
+
+/// The map at the layer that is said, or where it is found.
+fn class_activation<W: Weighting + 'static>(
+    method: ClassActivation<W>,
+    settings: &Settings,
+) -> Result<Box<dyn Explain>> {
+    Ok(Box::new(set(method, &settings.layer, ClassActivation::and)))
+}
 
 fn integrated_gradients(settings: &Settings) -> IntegratedGradients {
     let method = IntegratedGradients::default();

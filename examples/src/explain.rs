@@ -178,9 +178,10 @@ impl Job<'_> {
                     explained.interrupted = Some(method.name);
                     return Ok(());
                 }
-                Err(error @ (Error::MissingLayer { .. } | Error::NoRuleFired { .. }))
-                    if self.selection.wish == Wish::WhatSuits =>
-                {
+                Err(
+                    error
+                    @ (Error::MissingLayer { .. } | Error::NoRuleFired { .. } | Error::NotPooled { .. }),
+                ) if self.selection.wish == Wish::WhatSuits => {
                     let reason = error.to_string();
                     let short = reason.split("; ").next().unwrap_or(&reason);
                     self.say(&paint(DIM, format!("{:<width$}  {:>10}  {short}", method.name, "skipped")));

@@ -77,8 +77,10 @@ pub struct Expected {
 }
 
 /// The largest |actual − expected| as a share of the largest |expected|.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct Tolerance {
+    /// What is measured, in words.
+    pub metric: String,
     /// In double precision.
     pub f64: f64,
     /// In single precision.
@@ -87,8 +89,13 @@ pub struct Tolerance {
 
 impl Tolerance {
     /// The one that belongs to `dtype`.
-    pub fn at(self, dtype: DType) -> f64 {
+    pub fn at(&self, dtype: DType) -> f64 {
         if dtype == DType::F64 { self.f64 } else { self.f32 }
+    }
+
+    /// Whether a row may be turned round: a principal component has no sign.
+    pub fn is_up_to_sign(&self) -> bool {
+        self.metric.contains("up to sign")
     }
 }
 

@@ -49,6 +49,17 @@ pub fn check(name: &str, actual: &Tensor, expected: &Tensor, allowed: Allowed) -
     Ok(())
 }
 
+/// `actual`, each of its rows turned round where it points away from that of `expected`.
+///
+/// # Errors
+/// If the shapes differ.
+pub fn with_signs_of(expected: &Tensor, actual: &Tensor) -> Result<Tensor> {
+    let actual = actual.to_dtype(DType::F64)?;
+    let agreement = (&actual * expected.to_dtype(DType::F64)?)?.flatten_from(1)?.sum_keepdim(1)?;
+    let turned = actual.flatten_from(1)?.broadcast_mul(&agreement.sign()?)?;
+    Ok(turned.reshape(actual.shape())?)
+}
+
 /// The largest distance between two tensors of one shape, as a share of the largest magnitude in the second.
 ///
 /// # Errors

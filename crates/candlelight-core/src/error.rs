@@ -79,6 +79,16 @@ pub enum Error {
         hint: &'static str,
     },
 
+    /// Class activation maps by weights of the class need a pool over space and one linear layer behind the maps.
+    #[error(
+        "the maps of layer `{layer}` are not pooled over space and weighed linearly, so that no weight of the class \
+         belongs to them; name the last maps in front of a global average pool, or use Grad-CAM"
+    )]
+    NotPooled {
+        /// The layer whose maps were asked for.
+        layer: String,
+    },
+
     /// A method changes what flows back through layers of some kind, and there was none.
     #[error(
         "the model shows no ReLU of `candlelight::nn`, so that no rule fired; {}; use `candlelight::nn` for the \

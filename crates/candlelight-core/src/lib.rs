@@ -26,6 +26,7 @@ mod explain;
 mod methods;
 mod model;
 pub mod nn;
+pub mod peers;
 mod placement;
 mod query;
 mod random;
@@ -44,17 +45,18 @@ pub use convergence::{Completeness, Convergence, Cost, Sampling};
 pub use error::{Error, Result};
 pub use explain::Explain;
 pub use methods::{
-    AttentionRollout, BlurIntegratedGradients, Deconvnet, Draw, ExpectedGradients, Family, GradCam,
-    GuidedBackprop, GuidedIntegratedGradients, HeadFusion, Idgi, InputXGradient, IntegratedGradients,
-    InternalInfluence, LayerConductance, LayerGradientXActivation, LayerIntegratedGradients, METHODS, Method,
-    Neuron, NeuronConductance, Noise, Path, Quadrature, Saliency, Settings, SmoothGrad, Statistic,
-    StepGradient, Unit, Xrai, method, rollout,
+    AblationCam, AttentionRollout, Augmented, BlurIntegratedGradients, Cam, ClassActivation, Deconvnet, Draw,
+    EigenCam, EigenGradCam, ElementWiseGradCam, ExpectedGradients, Family, GradCam, GradCamPlusPlus,
+    GuidedBackprop, GuidedGradCam, GuidedIntegratedGradients, HeadFusion, HiResCam, Idgi, InputXGradient,
+    IntegratedGradients, InternalInfluence, LayerCam, LayerConductance, LayerGradientXActivation,
+    LayerIntegratedGradients, METHODS, Method, Neuron, NeuronConductance, Noise, Path, Quadrature, Saliency,
+    ScoreCam, Settings, SmoothGrad, Statistic, StepGradient, Unit, XGradCam, Xrai, method, rollout,
 };
 pub use model::Model;
 pub use placement::{Axis, Placement};
 pub use query::{Budget, OnProgress, Progress, Query};
 pub use references::References;
-pub use resize::{bilinear, place};
+pub use resize::{Upsampling, bilinear, place};
 pub use scope::{Kind, LayerInfo, Tape, TokenGrid, Watched, layers, tap, token_grid};
 pub use target::{Score, Target};
 pub use vjp::{Gradients, vjp};

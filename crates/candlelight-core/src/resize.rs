@@ -38,6 +38,61 @@ pub fn place(map: &Tensor, placement: Placement, height: usize, width: usize) ->
     full.reshape((n * c, width, height))?.transpose(1, 2)?.contiguous()?.reshape((n, c, height, width))
 }
 
+/// How a map is brought to another size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Upsampling {
+    /// Bilinear between cells that lie where they look ([`place`]).
+    #[default]
+    Placed,
+    /// Bilinear between cells that tile the image ([`bilinear`]).
+    Tiled,
+    /// Bilinear between cells of which the outermost lie on the image's outermost pixels (PyTorch's
+    /// `align_corners=True`): pytorch-grad-cam's masks of Score-CAM.
+    Corners,
+    /// The nearest of cells that tile the image: Captum's Guided Grad-CAM.
+    Nearest,
+}
+
+impl Upsampling {
+    /// Brings `map` to another size; `placement` says where its cells look, if they do not tile the image.
+    ///
+    /// # Shapes
+    /// `[N, C, h, w]` to `[N, C, height, width]`.
+    ///
+    /// # Errors
+    /// If `map` has another rank or an empty side.
+    pub fn resize(
+        self,
+        map: &Tensor,
+        placement: Option<Placement>,
+        height: usize,
+        width: usize,
+    ) -> Result<Tensor> {
+        let (_, _, h, w) = map.dims4()?;
+        match self {
+            Self::Placed => place(map, placement.unwrap_or(Placement::even(h, w)), height, width),
+            Self::Tiled => bilinear(map, height, width),
+            Self::Corners => {
+                let corners = Placement { rows: corners(h, height), columns: corners(w, width) };
+                place(map, corners, height, width)
+            }
+            Self::Nearest => {
+                let of = |from: usize, to: usize| -> Vec<u32> {
+                    (0..to).map(|pixel| (pixel * from / to) as u32).collect()
+                };
+                let index = |from, to| Tensor::new(of(from, to), map.device());
+                map.index_select(&index(h, height)?, 2)?.index_select(&index(w, width)?, 3)
+            }
+        }
+    }
+}
+
+/// Cells of which the outermost lie on the outermost pixels.
+fn corners(cells: usize, pixels: usize) -> Axis {
+    let cells_per_pixel = cells.saturating_sub(1) as f64 / pixels.saturating_sub(1).max(1) as f64;
+    Axis { density: cells_per_pixel * pixels as f64, offset: cells_per_pixel / 2.0 }
+}
+
 /// The `[to, from]` matrix that interpolates along one axis.
 fn weights(axis: Axis, from: usize, to: usize) -> Result<Tensor> {
     let mut weights = vec![0.0; to * from];
@@ -60,6 +115,18 @@ mod tests {
             bilinear(&map, 2, 4)?.flatten_all()?.to_vec1::<f64>()?,
             [0.0, 0.25, 0.75, 1.0, 0.0, 0.25, 0.75, 1.0]
         );
+        Ok(())
+    }
+
+    #[test]
+    fn corners_lie_on_corners_and_the_nearest_cell_is_taken_whole() -> Result<()> {
+        let map = Tensor::new(&[[[[0.0f64, 3.0]]]], &Device::Cpu)?;
+        let row = |how: Upsampling| how.resize(&map, None, 1, 4)?.flatten_all()?.to_vec1::<f64>();
+        for (found, expected) in row(Upsampling::Corners)?.into_iter().zip([0.0, 1.0, 2.0, 3.0]) {
+            assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+        }
+        assert_eq!(row(Upsampling::Nearest)?, [0.0, 0.0, 3.0, 3.0]);
+        assert_eq!(row(Upsampling::Tiled)?, row(Upsampling::Placed)?);
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use candle_core::DType;
-use candlelight_tests::compare::{Allowed, check};
+use candlelight_tests::compare::{Allowed, check, with_signs_of};
 use candlelight_tests::folders::{Place, VARIABLE, label, places};
 use candlelight_tests::{Case, Folder};
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -107,7 +107,7 @@ fn compare(folder: &Folder, case: &Case, dtype: DType, run: Run) -> Result<()> {
     let model = folder.model(&case.model, dtype)?;
     let x = folder.input(case, dtype)?;
     let inputs = folder.tensors(&case.input.file)?;
-    let outputs = run(&Setup { model: &*model, case, x, inputs, dtype })?;
+    let outputs = run(&Setup { folder, model: &*model, case, x, inputs, dtype })?;
     for (name, expected) in &case.expected {
         let actual = outputs.iter().find(|(output, _)| output == name);
         let (_, actual) = actual.with_context(|| format!("the method gives no `{name}`"))?;
@@ -116,7 +116,10 @@ fn compare(folder: &Folder, case: &Case, dtype: DType, run: Run) -> Result<()> {
             Some(limit) => Allowed::Absolute(limit),
             None => Allowed::Relative(case.tolerance.at(dtype)),
         };
-        check(name, actual, &tensor, allowed)?;
+        match case.tolerance.is_up_to_sign() {
+            true => check(name, &with_signs_of(&tensor, actual)?, &tensor, allowed)?,
+            false => check(name, actual, &tensor, allowed)?,
+        }
     }
     Ok(())
 }

@@ -1,14 +1,16 @@
 //! The reference data's methods, and how this project computes the same.
 
-use anyhow::Result;
-use candle_core::{DType, Tensor};
+use anyhow::{Context, Result};
+use candle_core::{DType, Device, Tensor, safetensors};
 use candlelight_core::{Attribution, Explain, Model};
-use candlelight_tests::{Case, Tensors};
+use candlelight_tests::{Case, Folder, Tensors};
 
 use crate::{attention, cams, gradients, layers};
 
 /// All that a method needs to know.
 pub struct Setup<'a> {
+    /// Where the case is from.
+    pub folder: &'a Folder,
     /// The model, in the case's dtype.
     pub model: &'a dyn Model,
     /// The case.
@@ -46,7 +48,18 @@ pub const METHODS: &[(&str, Run)] = &[
     ("neuron_gradient", layers::neuron_gradient),
     ("neuron_integrated_gradients", layers::neuron_integrated_gradients),
     ("grad_cam", cams::captum),
-    ("GradCAM", cams::pytorch_grad_cam),
+    ("GradCAM", cams::grad_cam),
+    ("GradCAMPlusPlus", cams::grad_cam_plus_plus),
+    ("XGradCAM", cams::xgrad_cam),
+    ("HiResCAM", cams::hires_cam),
+    ("LayerCAM", cams::layer_cam),
+    ("GradCAMElementWise", cams::element_wise),
+    ("ScoreCAM", cams::score_cam),
+    ("AblationCAM", cams::ablation_cam),
+    ("EigenCAM", cams::eigen_cam),
+    ("EigenGradCAM", cams::eigen_grad_cam),
+    ("cam", cams::cam),
+    ("guided_grad_cam", cams::guided_grad_cam),
     ("attention", attention::maps),
     ("attention_gradient", attention::gradients),
     ("raw_attention", attention::raw_last),
@@ -72,9 +85,20 @@ impl Setup<'_> {
 
     /// The target logit of every row.
     pub fn scores(&self, outputs: &Tensor) -> Result<Tensor> {
-        let classes: Vec<u32> = self.case.target.iter().map(|&class| class as u32).collect();
-        let index = Tensor::new(classes, outputs.device())?.unsqueeze(1)?;
+        let index = Tensor::new(self.classes(), outputs.device())?.unsqueeze(1)?;
         Ok(outputs.gather(&index, 1)?.squeeze(1)?)
+    }
+
+    /// The class of every row.
+    pub fn classes(&self) -> Vec<u32> {
+        self.case.target.iter().map(|&class| class as u32).collect()
+    }
+
+    /// A weight of the model.
+    pub fn weight(&self, name: &str) -> Result<Tensor> {
+        let file = self.folder.model_folder(&self.case.model)?.join("model.safetensors");
+        let weights = safetensors::load(file, &Device::Cpu)?;
+        Ok(weights.get(name).with_context(|| format!("no weight `{name}`"))?.to_dtype(self.dtype)?)
     }
 }
 

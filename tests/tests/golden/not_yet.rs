@@ -2,17 +2,6 @@
 
 /// Methods of the manifests that are not built, by the manifests' names.
 pub const NOT_YET: &[(&str, &str)] = &[
-    ("guided_grad_cam", "not built yet: other class activation maps"),
-    ("GradCAMPlusPlus", "not built yet: other class activation maps"),
-    ("XGradCAM", "not built yet: other class activation maps"),
-    ("HiResCAM", "not built yet: other class activation maps"),
-    ("LayerCAM", "not built yet: other class activation maps"),
-    ("GradCAMElementWise", "not built yet: other class activation maps"),
-    ("ScoreCAM", "not built yet: other class activation maps"),
-    ("AblationCAM", "not built yet: other class activation maps"),
-    ("EigenCAM", "not built yet: other class activation maps"),
-    ("EigenGradCAM", "not built yet: other class activation maps"),
-    ("cam", "not built yet: other class activation maps"),
     ("lrp", "not built yet: rules of relevance propagation"),
     ("deeplift_rescale", "not built yet: DeepLIFT"),
     ("deeplift_shap", "not built yet: DeepLIFT"),

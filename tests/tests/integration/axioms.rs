@@ -5,7 +5,9 @@ use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Tensor};
 use candlelight_core::{Attribution, Budget, Explain, Family, METHODS, Method, Query, method};
 
-use crate::fixtures::{EXPLAIN_A_UNIT, NEED_RELUS, assert_near, golden, images, model_for, settings};
+use crate::fixtures::{
+    EXPLAIN_A_UNIT, NEED_POOLS, assert_near, golden, images, model_for, settings, suits_transformers,
+};
 
 /// What order, neighbours, budget and batch may change: rounding in double precision, grown by a few layers, because
 /// matrix products of other shapes add in another order.
@@ -121,7 +123,8 @@ fn the_number_of_threads_does_not_change_a_bit_from_run_to_run() -> Result<()> {
         let settings = settings(&x)?;
         let query = Query::from((&x, 1)).seed(SEED);
         let suits = |method: &&Method| match id {
-            "hf_vit" => !NEED_RELUS.contains(&method.name),
+            "hf_vit" => suits_transformers(method),
+            "convnet_relu" => method.family != Family::Attention && !NEED_POOLS.contains(&method.name),
             _ => method.family != Family::Attention,
         };
         for method in METHODS.iter().filter(suits) {

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{VarBuilder, VarMap};
+use candlelight_core::nn::{self, Module};
 use candlelight_core::{METHODS, Method, Model, Settings};
 use candlelight_models::{ResNet, ResNetConfig, ViT, ViTConfig};
 use candlelight_tests::folders::committed;
@@ -10,7 +11,13 @@ use candlelight_tests::{Folder, compare};
 use std::collections::HashMap;
 
 /// Methods that change what flows back through a ReLU, and refuse models without one.
-pub const NEED_RELUS: [&str; 2] = ["guided-backprop", "deconvnet"];
+pub const NEED_RELUS: [&str; 3] = ["guided-backprop", "deconvnet", "guided-grad-cam"];
+
+/// Methods that read the weights of the class behind a pool, and refuse models without one.
+pub const NEED_POOLS: [&str; 1] = ["cam"];
+
+/// Methods that look at no score.
+pub const LOOK_AT_NO_SCORE: [&str; 2] = ["eigen-cam", "attention-rollout"];
 
 /// Methods whose score is a unit of a layer, and no class's.
 pub const EXPLAIN_A_UNIT: [&str; 2] = ["neuron-saliency", "neuron-integrated-gradients"];
@@ -23,13 +30,26 @@ pub fn golden() -> Result<Folder> {
     Folder::open(&committed())
 }
 
-/// The model of the committed reference data on which a method is tested: the transformer or, for methods that are
-/// bound to ReLUs, the ResNet. Both take [`images`].
+/// The model of the committed reference data on which a method is tested: the transformer or, for methods that refuse
+/// it, the ResNet. Both take [`images`].
 pub fn model_for(method: &Method, dtype: DType) -> Result<Box<dyn Model + Send>> {
-    match NEED_RELUS.contains(&method.name) {
-        true => golden()?.model("hf_resnet_basic", dtype),
-        false => vit(dtype),
+    if suits_transformers(method) {
+        return vit(dtype);
     }
+    let resnet = golden()?.model("hf_resnet_basic", dtype)?;
+    match NEED_POOLS.contains(&method.name) {
+        // Its last maps are one cell on images of this size, and two by two on twice the size.
+        true => Ok(Box::new(move |x: &Tensor| {
+            let (_, _, height, width) = x.dims4()?;
+            resnet.forward(&nn::Upsample::nearest(2 * height, 2 * width).forward(x)?)
+        })),
+        false => Ok(resnet),
+    }
+}
+
+/// Whether a method explains transformers.
+pub fn suits_transformers(method: &Method) -> bool {
+    !NEED_RELUS.contains(&method.name) && !NEED_POOLS.contains(&method.name)
 }
 
 /// The transformer of the committed reference data.
@@ -52,7 +72,7 @@ pub fn settings(x: &Tensor) -> Result<Settings> {
 
 /// Every registered method whose scores depend on the class.
 pub fn class_methods() -> impl Iterator<Item = &'static Method> {
-    METHODS.iter().filter(|method| method.name != "attention-rollout")
+    METHODS.iter().filter(|method| !LOOK_AT_NO_SCORE.contains(&method.name))
 }
 
 /// A network with every parameter filled by [`fill`].

@@ -2,6 +2,7 @@
 
 mod axioms;
 mod baselines;
+mod cams;
 mod check_gradients;
 mod fixtures;
 mod layers;

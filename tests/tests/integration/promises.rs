@@ -42,6 +42,9 @@ const ALL: &[Axiom] = &[Completeness, Sensitivity, Implementation, Linearity, Sy
 /// Why methods of layers and neurons are tested elsewhere (`layers`).
 const LAYER: &str = "needs a layer, and depends on which layers the model has";
 
+/// Why class activation maps are tested elsewhere (`cams`).
+const MAPS: &str = "a map of a layer: it explains no pixel, and depends on which layer the model has";
+
 /// Who does not promise what, and why.
 const EXCEPT: &[(&str, &[Axiom], &str)] = &[
     (
@@ -55,7 +58,18 @@ const EXCEPT: &[(&str, &[Axiom], &str)] = &[
         &[Completeness, Sensitivity, Symmetry],
         "gradients near one point; the noise differs from pixel to pixel",
     ),
-    ("grad-cam", ALL, "a map of a layer: it explains no pixel, and depends on which layer the model has"),
+    ("cam", ALL, MAPS),
+    ("grad-cam", ALL, MAPS),
+    ("grad-cam-plus-plus", ALL, MAPS),
+    ("xgrad-cam", ALL, MAPS),
+    ("hires-cam", ALL, MAPS),
+    ("layer-cam", ALL, MAPS),
+    ("grad-cam-element-wise", ALL, MAPS),
+    ("eigen-cam", ALL, MAPS),
+    ("eigen-grad-cam", ALL, MAPS),
+    ("score-cam", ALL, MAPS),
+    ("ablation-cam", ALL, MAPS),
+    ("guided-grad-cam", ALL, "needs ReLUs and a layer, and what it gives is no derivative"),
     ("attention-rollout", ALL, "needs attention, and looks at no score"),
     ("guided-backprop", ALL, "needs ReLUs, and what it gives is no derivative"),
     ("deconvnet", ALL, "needs ReLUs, and what it gives is no derivative"),

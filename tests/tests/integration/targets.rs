@@ -5,7 +5,7 @@ use candle_core::{DType, Tensor};
 use candlelight_core::{Explain, Method, Query, Saliency, Target, method};
 use std::sync::Arc;
 
-use crate::fixtures::{assert_near, class_methods, images, model_for, settings, vit};
+use crate::fixtures::{LOOK_AT_NO_SCORE, assert_near, class_methods, images, model_for, settings, vit};
 
 /// The same sums in another order, in double precision.
 const ROUNDING: f64 = 1e-9;
@@ -18,7 +18,7 @@ fn explain(method: &Method, target: Target) -> Result<Tensor> {
 }
 
 /// Methods whose map is not linear in the score, and those that choose a unit by it.
-const NOT_LINEAR: [&str; 9] = [
+const NOT_LINEAR: [&str; 15] = [
     "guided-integrated-gradients",
     "idgi",
     "xrai",
@@ -28,6 +28,12 @@ const NOT_LINEAR: [&str; 9] = [
     "neuron-saliency",
     "neuron-integrated-gradients",
     "neuron-conductance",
+    "grad-cam-plus-plus",
+    "layer-cam",
+    "grad-cam-element-wise",
+    "eigen-grad-cam",
+    "score-cam",
+    "guided-grad-cam",
 ];
 
 #[test]
@@ -63,9 +69,12 @@ fn the_top_class_is_the_class_of_the_largest_logit() -> Result<()> {
 }
 
 #[test]
-fn attention_rollout_is_the_same_for_every_class() -> Result<()> {
-    let method = method("attention-rollout")?;
-    assert_near(&explain(method, Target::Class(1))?, &explain(method, Target::Class(2))?, 0.0, "rollout")
+fn what_looks_at_no_score_is_the_same_for_every_class() -> Result<()> {
+    for name in LOOK_AT_NO_SCORE {
+        let method = method(name)?;
+        assert_near(&explain(method, Target::Class(1))?, &explain(method, Target::Class(2))?, 0.0, name)?;
+    }
+    Ok(())
 }
 
 #[test]

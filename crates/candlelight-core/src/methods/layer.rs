@@ -15,7 +15,7 @@ pub(super) fn find(asked: &Option<String>, model: &dyn Model, input: &Tensor) ->
     }
 }
 
-fn last_map(seen: &[LayerInfo]) -> Result<String> {
+pub(super) fn last_map(seen: &[LayerInfo]) -> Result<String> {
     let last_attention = seen.iter().rposition(|layer| layer.kind == Kind::AttentionWeights);
     let spatial = |layer: &&LayerInfo| matches!(layer.shape[..], [_, _, h, w] if h * w > 1);
     let found = match last_attention {
@@ -41,10 +41,20 @@ pub(super) fn laid_out(tokens: &Tensor, grid: Option<TokenGrid>) -> Result<Optio
     }
 }
 
+/// What of a layer is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Its output.
+    Activation,
+    /// And the gradient of the scores there.
+    Gradient,
+}
+
 /// A layer as it ran on the query's rows.
 pub(super) struct Seen {
     pub(super) name: String,
     pub(super) activation: Tensor,
+    pub(super) gradient: Option<Tensor>,
     placement: Option<Placement>,
     grid: Option<TokenGrid>,
 }
@@ -52,8 +62,8 @@ pub(super) struct Seen {
 impl Seen {
     /// The prediction for the query's rows, and `layer` as it ran.
     pub(super) fn on_input(run: &mut Run, model: &dyn Model, layer: String) -> Result<(Prediction, Self)> {
-        let (prediction, seen, _) = Self::record(run, model, layer, Watch::Observe, |_, _| Ok(None))?;
-        Ok((prediction, seen))
+        let (prediction, mut seen) = Self::all(run, model, &[layer], Wanted::Activation)?;
+        Ok((prediction, seen.remove(0)))
     }
 
     /// The same with the gradient of the scores at the layer.
@@ -62,41 +72,80 @@ impl Seen {
         model: &dyn Model,
         layer: String,
     ) -> Result<(Prediction, Self, Tensor)> {
-        let gradient = |tape: &Tape, scores: &Tensor| Ok(Some(tape.gradients(&scores.sum_all()?)?.remove(0)));
-        let (prediction, seen, gradients) = Self::record(run, model, layer, Watch::Cut, gradient)?;
-        Ok((prediction, seen, Tensor::cat(&gradients, 0)?))
+        let (prediction, mut seen) = Self::all(run, model, &[layer], Wanted::Gradient)?;
+        let mut seen = seen.remove(0);
+        let gradient = seen.gradient.take().ok_or_else(|| Error::no_gradient(&seen.name))?;
+        Ok((prediction, seen, gradient))
     }
 
-    fn record(
+    /// The prediction, and several layers as they ran. Nothing below one of them alone is differentiated.
+    pub(super) fn all(
         run: &mut Run,
         model: &dyn Model,
-        layer: String,
-        mark: Watch,
-        gradient: impl Fn(&Tape, &Tensor) -> Result<Option<Tensor>>,
-    ) -> Result<(Prediction, Self, Vec<Tensor>)> {
-        let record = |x: &Tensor| watch(model, x, vec![(Selector::Name(layer.clone()), mark.clone())]);
+        layers: &[String],
+        wanted: Wanted,
+    ) -> Result<(Prediction, Vec<Self>)> {
+        let mark = match (wanted, layers) {
+            (Wanted::Activation, _) => Watch::Observe,
+            (Wanted::Gradient, [_]) => Watch::Cut,
+            (Wanted::Gradient, _) => Watch::Through,
+        };
+        let marked = layers.iter().map(|layer| (Selector::Name(layer.clone()), mark.clone()));
+        let record = |x: &Tensor| watch(model, x, marked.clone().collect());
         let (prediction, parts) = run.tapes(record, |tape, scores| {
-            let (activation, rows) = (tape.only()?.activation().clone(), scores.dims()[0]);
-            check_rows(&activation, rows)?;
-            let placement = match *activation.dims() {
-                [_, _, height, width] => tape.placement(height, width),
-                _ => None,
+            let places = layers.iter().map(|layer| tape.once(layer)).collect::<Result<Vec<_>>>()?;
+            let gradients = match wanted {
+                Wanted::Activation => Vec::new(),
+                Wanted::Gradient => tape.gradients(&scores.sum_all()?)?,
             };
-            let gradient = gradient(tape, scores)?;
-            let cost = Cost { forwards: rows, backwards: gradient.as_ref().map_or(0, |_| rows) };
-            let seen = Self { name: layer.clone(), activation, placement, grid: tape.token_grid() };
-            Ok(((seen, gradient), cost))
+            let rows = scores.dims()[0];
+            let seen = places.iter().map(|&place| Self::of(tape, place, gradients.get(place).cloned(), rows));
+            let cost = Cost { forwards: rows, backwards: if gradients.is_empty() { 0 } else { rows } };
+            Ok((seen.collect::<Result<Vec<_>>>()?, cost))
         })?;
-        let (seen, gradients): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-        Ok((prediction, Self::join(seen)?, gradients.into_iter().flatten().collect()))
+        Ok((prediction, Self::join(parts)?))
     }
 
-    /// The layer on consecutive parts of the query as on the whole.
-    fn join(parts: Vec<Self>) -> Result<Self> {
-        let activations: Vec<&Tensor> = parts.iter().map(|part| &part.activation).collect();
-        let activation = Tensor::cat(&activations, 0)?;
-        let first = parts.into_iter().next().ok_or_else(|| Error::no_gradient("a layer of no rows"))?;
-        Ok(Self { activation, ..first })
+    /// The watched layer at `place` of a tape.
+    fn of(tape: &Tape, place: usize, gradient: Option<Tensor>, rows: usize) -> Result<Self> {
+        let watched = &tape.watched()[place];
+        let (name, activation) = (watched.layer().name.clone(), watched.activation().clone());
+        check_rows(&activation, rows)?;
+        let placement = match *activation.dims() {
+            [_, _, height, width] => tape.placement(height, width),
+            _ => None,
+        };
+        Ok(Self { name, activation, gradient, placement, grid: tape.token_grid() })
+    }
+
+    /// The layers on consecutive parts of the query as on the whole.
+    fn join(parts: Vec<Vec<Self>>) -> Result<Vec<Self>> {
+        let cat = |layer: usize, of: fn(&Self) -> Option<&Tensor>| -> Result<Option<Tensor>> {
+            let tensors: Option<Vec<&Tensor>> = parts.iter().map(|part| of(&part[layer])).collect();
+            Ok(tensors.map(|tensors| Tensor::cat(&tensors, 0)).transpose()?)
+        };
+        let mut joined = Vec::new();
+        for (layer, first) in parts.first().into_iter().flatten().enumerate() {
+            let whole = cat(layer, |seen| Some(&seen.activation))?;
+            joined.push(Self {
+                name: first.name.clone(),
+                activation: whole.unwrap_or_else(|| first.activation.clone()),
+                gradient: cat(layer, |seen| seen.gradient.as_ref())?,
+                placement: first.placement,
+                grid: first.grid,
+            });
+        }
+        Ok(joined)
+    }
+
+    /// Where the cells of its maps lie, if they do not tile the image.
+    pub(super) fn placement(&self) -> Option<Placement> {
+        self.placement
+    }
+
+    /// How its tokens lie, if it has some.
+    pub(super) fn grid(&self) -> Option<TokenGrid> {
+        self.grid
     }
 
     /// The layer's activation on other inputs, one for each row.

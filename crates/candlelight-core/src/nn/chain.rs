@@ -5,7 +5,7 @@ use super::{Act, Activation, BatchNorm, Conv2d, EncoderLayers, MaxPool2d, is_fro
 use crate::scope::{self, Kind, slides};
 use crate::vjp::vjp_of_fresh;
 use candle_core::{DType, Result, Tensor};
-use candlelight_kernels::chain::{self as kernels, Maps, Order, Value};
+use candlelight_kernels::chain::{self as kernels, Keep, Maps, Order, Value};
 
 /// Frozen layers that run as one operation: convolutions with their batch norms, rectifiers, residual adds and max
 /// pools; or the blocks of a transformer.
@@ -215,7 +215,9 @@ fn run_as<T: Linked>(chains: &[&Chain], order: Order, from: Maps, x: &Tensor) ->
     let Some(links) = chains.iter().map(|chain| T::links(chain)).collect::<Option<Vec<_>>>() else {
         return Ok(None);
     };
-    let Some((y, passed)) = lend(x, |x| kernels::run(&links, order, from, x))? else { return Ok(None) };
+    let keep = if x.track_op() { Keep::ForBack } else { Keep::Nothing };
+    let ran = lend(x, |x| kernels::run(&links, (order, from), x, keep))?;
+    let Some((y, passed)) = ran else { return Ok(None) };
     tell_windows(&links, from);
     scope::holds(passed.bytes());
     let Maps { images, height, width, channels } = passed.output();

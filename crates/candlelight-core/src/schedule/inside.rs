@@ -21,6 +21,33 @@ impl Run<'_> {
         to_f64(&target.scores(&outputs, rows)?)
     }
 
+    /// The scores of the row `point`, `[1, …]`, with each of `versions` in place of what `layer` gives.
+    ///
+    /// What lies below the layer runs once, on the one row, and what lies above on the versions. Where the model joins
+    /// both again (a residual connection goes around the layer), their rows differ and it fails: then all of it runs on
+    /// as many copies of the row.
+    pub(crate) fn scores_above(
+        &mut self,
+        layer: &str,
+        (point, versions): (&Tensor, &Tensor),
+        row: usize,
+        target: &Resolved,
+    ) -> Result<Vec<f64>> {
+        let count = versions.dims()[0];
+        let mut shape = point.dims().to_vec();
+        shape[0] = count;
+        let (copies, rows) = (point.broadcast_as(shape)?, vec![row; count]);
+        let fan = vec![(Selector::Name(layer.to_owned()), Watch::Fan(versions.clone()))];
+        let fanned = watch(self.model, point, fan);
+        match fanned.and_then(|tape| self.outputs(&copies, tape.output().clone())) {
+            Ok(outputs) => {
+                self.spent(Cost { forwards: count, backwards: 0 })?;
+                to_f64(&target.scores(&outputs, &rows)?)
+            }
+            Err(_) => self.scores_with(layer, (&copies.contiguous()?, versions), &rows, target),
+        }
+    }
+
     /// The activations of `layer` at `points`, of which point k is a version of row `rows[k]`, and the gradients of
     /// their scores there. With `outputs` the layer's own are replaced by them.
     pub(crate) fn slopes_at(

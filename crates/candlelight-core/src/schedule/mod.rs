@@ -294,7 +294,8 @@ fn row_bytes(rules: &Rules, model: &dyn Model, row: &Tensor) -> Result<usize> {
     Ok(PASS_PER_HELD * held + COPIES_PER_INPUT * input)
 }
 
-fn check_input(input: &Tensor) -> Result<()> {
+/// Refuses inputs that nothing can be said about.
+pub(crate) fn check_input(input: &Tensor) -> Result<()> {
     let found = input.dims().to_vec();
     if input.rank() < 2 || input.elem_count() == 0 {
         return Err(Error::Shape {

@@ -4,7 +4,7 @@ use super::{Kind, Purpose, Rules, Scope, Selector, Watch, watch, within};
 use crate::error::nearest;
 use crate::schedule::not_finite;
 use crate::{Error, Model, Result};
-use candle_core::Tensor;
+use candle_core::{Tensor, Var};
 
 /// One layer as it ran.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +35,8 @@ pub fn layers(model: &dyn Model, x: &Tensor) -> Result<Vec<LayerInfo>> {
 /// Bytes that a forward pass under `rules` holds for its pass back, as far as the layers show; 0 if there are none.
 pub(crate) fn bytes_held(rules: &Rules, model: &dyn Model, x: &Tensor) -> Result<usize> {
     let scope = Scope { purpose: Purpose::Weigh, rules: rules.clone(), ..Scope::default() };
-    let (output, scope) = within(scope, || model.forward(&x.detach()));
+    let x = Var::from_tensor(&x.detach())?;
+    let (output, scope) = within(scope, || model.forward(&x));
     output?;
     Ok(scope.held)
 }

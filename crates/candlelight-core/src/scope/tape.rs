@@ -19,6 +19,8 @@ pub(crate) enum Watch {
     Split,
     /// As [`Watch::Cut`], with this in place of the layer's own output.
     Replace(Tensor),
+    /// The layer's one row is replaced by these: versions of it. Nothing is differentiated.
+    Fan(Tensor),
 }
 
 /// The activation of a mark and, after a backward pass, its gradient.
@@ -41,7 +43,8 @@ pub(super) struct Mark {
 pub(super) fn apply(watch: Watch, slot: Slot, x: Tensor) -> candle_core::Result<Tensor> {
     let x = match &watch {
         Watch::Replace(other) if other.dims() == x.dims() => other.clone(),
-        Watch::Replace(other) => {
+        Watch::Fan(other) if x.dims()[..1] == [1] && other.dims()[1..] == x.dims()[1..] => other.clone(),
+        Watch::Replace(other) | Watch::Fan(other) => {
             candle_core::bail!("a layer's output {:?} cannot be replaced by {:?}", x.dims(), other.dims())
         }
         _ => x,
@@ -49,7 +52,7 @@ pub(super) fn apply(watch: Watch, slot: Slot, x: Tensor) -> candle_core::Result<
     let kept = if matches!(watch, Watch::Split) { x.clone() } else { x.detach() };
     slot.with(|slot| slot.0 = Some(kept));
     let below = match watch {
-        Watch::Observe => return Ok(x),
+        Watch::Observe | Watch::Fan(_) => return Ok(x),
         Watch::Through if x.track_op() => x,
         _ => Var::from_tensor(&x.detach())?.into_inner(),
     };
@@ -151,6 +154,19 @@ impl Tape {
                 name: several.first().map_or_else(String::new, |watched| watched.layer.name.clone()),
                 times: several.len(),
             }),
+        }
+    }
+
+    /// Where the layer of this name is among the watched.
+    ///
+    /// # Errors
+    /// [`Error::AmbiguousLayer`] if it ran several times, [`Error::UnknownLayer`] if it was not watched.
+    pub(crate) fn once(&self, name: &str) -> Result<usize> {
+        let mut places = (0..self.watched.len()).filter(|&place| self.watched[place].layer.name == name);
+        match (places.next(), places.count()) {
+            (Some(place), 0) => Ok(place),
+            (Some(_), more) => Err(Error::AmbiguousLayer { name: name.to_owned(), times: 1 + more }),
+            (None, _) => self.get(name).map(|_| 0),
         }
     }
 

@@ -4,6 +4,7 @@
 //! the cache, only the signs of rectified values are kept for the gradient, and buffers go round. Images are spread
 //! over the threads, a few to each; inside, everything runs on one.
 
+mod blocks;
 mod conv;
 mod encoder;
 mod maps;
@@ -18,7 +19,7 @@ mod workspace;
 pub use conv::Multiply;
 pub use encoder::{Dense, Encoder};
 pub use maps::Maps;
-pub use run::{Order, Passed, input_gradient, run};
+pub use run::{Keep, Order, Passed, input_gradient, run};
 
 use crate::{Element, Window};
 use conv::Conv;

@@ -1,11 +1,11 @@
 //! Forward and backward through chains, a few images at a time.
 
+use super::blocks::{add, add_to_rows, keep_marked, mark, rectify};
 use super::encoder::Kept;
 use super::maps::{channels_first, channels_last};
 use super::workspace::{Buffer, Workspace};
 use super::{Chain, Convolve, End, Maps, Step};
 use crate::gemm::Onto;
-use crate::simd::vectorized;
 use crate::{Element, Window};
 use rayon::prelude::*;
 
@@ -31,6 +31,15 @@ pub enum Order {
     ChannelsFirst,
     /// `[image, row, column, channel]`; tokens lie so, one to a row.
     ChannelsLast,
+}
+
+/// What a pass forward leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// All that the pass back needs.
+    ForBack,
+    /// Nothing: nobody differentiates.
+    Nothing,
 }
 
 /// What one chain leaves of a few images.
@@ -68,6 +77,15 @@ impl<T> Left<T> {
     }
 }
 
+impl Keep {
+    fn or_drop<T>(self, left: Left<T>) -> Left<T> {
+        match self {
+            Self::ForBack => left,
+            Self::Nothing => Left::Nothing,
+        }
+    }
+}
+
 impl<T> Passed<T> {
     /// Bytes that are held for the pass back.
     pub fn bytes(&self) -> usize {
@@ -80,16 +98,16 @@ impl<T> Passed<T> {
     }
 }
 
-/// Runs `chains` one after the other on `x`; gives the output in the same order and what [`input_gradient`] needs.
-/// `None` if the maps do not fit, or there is no chain.
+/// Runs `chains` one after the other on `x`; gives the output in the same order and, if it is to be kept, what
+/// [`input_gradient`] needs. `None` if the maps do not fit, or there is no chain.
 ///
 /// # Panics
 /// If `x` does not have the length of `from`.
 pub fn run<T: Element>(
     chains: &[&Chain<T>],
-    order: Order,
-    from: Maps,
+    (order, from): (Order, Maps),
     x: &[T],
+    keep: Keep,
 ) -> Option<(Vec<T>, Passed<T>)> {
     assert_eq!(x.len(), from.elements(), "length of the input");
     let to = chains.iter().try_fold(from, |shape, chain| chain.maps(shape))?;
@@ -99,7 +117,7 @@ pub fn run<T: Element>(
     let (x, out_parts): (Vec<_>, Vec<_>) = (x.collect(), out_parts.collect());
     let parts = x.into_par_iter().zip(out_parts).map(|(x, out)| {
         let mut space = chains.first()?.spaces.take();
-        let traces = forward(chains, order, from.with_elements(x.len()), x, out, &mut space);
+        let traces = forward(chains, (order, from.with_elements(x.len())), x, out, (keep, &mut space));
         chains.first()?.spaces.put(space);
         traces
     });
@@ -133,18 +151,17 @@ fn images_together(images: usize) -> usize {
 
 fn forward<T: Element>(
     chains: &[&Chain<T>],
-    order: Order,
-    from: Maps,
+    (order, from): (Order, Maps),
     x: &[T],
     out: &mut [T],
-    space: &mut Workspace<T>,
+    (keep, space): (Keep, &mut Workspace<T>),
 ) -> Option<Vec<Trace<T>>> {
     let (mut shape, mut value) = (from, space.take(x.len()));
     order.enter(shape, x, &mut value);
     let mut traces = Vec::with_capacity(chains.len());
     for chain in chains {
         let trace = Trace { shapes: chain.shapes(shape)?, left: Vec::with_capacity(chain.steps.len()) };
-        let (next, trace) = chain.forward(trace, value, space);
+        let (next, trace) = chain.forward(trace, value, (keep, space));
         (value, shape) = (next, *trace.shapes.last()?);
         traces.push(trace);
     }
@@ -193,7 +210,7 @@ impl<T: Element> Chain<T> {
         &self,
         mut trace: Trace<T>,
         input: Buffer<T>,
-        space: &mut Workspace<T>,
+        (keep, space): (Keep, &mut Workspace<T>),
     ) -> (Buffer<T>, Trace<T>) {
         let mut values = vec![Some(input)];
         for (index, step) in self.steps.iter().enumerate() {
@@ -204,14 +221,14 @@ impl<T: Element> Chain<T> {
                 Step::MaxPool { pool, .. } => {
                     let mut marks = vec![0; out.len()];
                     pool.forward(shape, x, &mut out, &mut marks);
-                    Left::Marks(marks)
+                    keep.or_drop(Left::Marks(marks))
                 }
                 Step::Encoder { encoder, .. } => {
-                    Left::Encoder(Box::new(encoder.forward(shape, x, &mut out, space)))
+                    keep.or_drop(Left::Encoder(Box::new(encoder.forward(shape, x, &mut out, space))))
                 }
                 Step::Conv(step) => {
                     let plus = step.plus.map(value);
-                    step.forward(shape, x, plus, &mut out, &mut space.rows)
+                    step.forward((shape, x), plus, &mut out, &mut space.rows, keep)
                 }
             };
             values.push(Some(out));
@@ -310,68 +327,41 @@ impl<T: Element> Step<T> {
 }
 
 impl<T: Element> Convolve<T> {
-    fn forward(&self, from: Maps, x: &[T], plus: Option<&[T]>, out: &mut [T], rows: &mut Vec<T>) -> Left<T> {
+    fn forward(
+        &self,
+        (from, x): (Maps, &[T]),
+        plus: Option<&[T]>,
+        out: &mut [T],
+        rows: &mut Vec<T>,
+        keep: Keep,
+    ) -> Left<T> {
         let sum = |block: &mut [T], first: usize| {
             add_to_rows(block, &self.bias);
             if let Some(plus) = plus {
                 add(block, &plus[first..first + block.len()]);
             }
         };
-        match self.end {
-            End::Linear => {
+        match (self.end, keep) {
+            (End::Linear, _) => {
                 self.conv.forward(from, x, out, rows, sum);
                 Left::Nothing
             }
-            End::Rectified => {
+            (End::Rectified, Keep::Nothing) => {
+                self.conv.forward(from, x, out, rows, |block, first| {
+                    sum(block, first);
+                    rectify(block);
+                });
+                Left::Nothing
+            }
+            (End::Rectified, Keep::ForBack) => {
                 let mut marks = Vec::with_capacity(out.len());
                 self.conv.forward(from, x, out, rows, |block, first| {
                     sum(block, first);
-                    rectify(block, &mut marks);
+                    mark(block, &mut marks);
+                    rectify(block);
                 });
                 Left::Marks(marks)
             }
         }
     }
-}
-
-/// Adds `bias` to every row.
-fn add_to_rows<T: Element>(rows: &mut [T], bias: &[T]) {
-    vectorized(
-        #[inline(always)]
-        || {
-            for row in rows.chunks_exact_mut(bias.len()) {
-                row.iter_mut().zip(bias).for_each(|(x, &bias)| *x += bias);
-            }
-        },
-    );
-}
-
-/// max(x, 0), and for each a mark whether it was positive.
-fn rectify<T: Element>(x: &mut [T], marks: &mut Vec<u8>) {
-    vectorized(
-        #[inline(always)]
-        || {
-            marks.extend(x.iter().map(|&x| u8::from(x > T::ZERO)));
-            x.iter_mut().for_each(|x| *x = if *x <= T::ZERO { T::ZERO } else { *x });
-        },
-    );
-}
-
-/// Zero where there is no mark.
-fn keep_marked<T: Element>(g: &mut [T], marks: &[u8]) {
-    vectorized(
-        #[inline(always)]
-        || {
-            for (g, &mark) in g.iter_mut().zip(marks) {
-                *g = if mark == 0 { T::ZERO } else { *g };
-            }
-        },
-    );
-}
-
-fn add<T: Element>(sum: &mut [T], part: &[T]) {
-    vectorized(
-        #[inline(always)]
-        || sum.iter_mut().zip(part).for_each(|(sum, &part)| *sum += part),
-    );
 }

@@ -51,7 +51,7 @@ fn convolve(from: Maps, window: Window, outputs: usize, multiply: Multiply) -> (
     let weight = wave(outputs * from.channels * window.kernel.0 * window.kernel.1, 0.71);
     let mut chain = Chain::new(multiply);
     chain.conv(chain.input(), window, from.channels, &weight, bias.clone()).unwrap();
-    let (y, passed) = run(&[&chain], Order::ChannelsFirst, from, &x).unwrap();
+    let (y, passed) = run(&[&chain], (Order::ChannelsFirst, from), &x, Keep::ForBack).unwrap();
     let g = wave(y.len(), 0.53);
     let dx = input_gradient(&[&chain], &passed, &g);
     let forward = close(&y, &conv2d(&layer, &x, &weight, Some(&bias)));
@@ -80,7 +80,7 @@ proptest! {
         let x: Vec<f64> = wave(from.elements(), 0.37).iter().map(|v| (v * 3.0).round()).collect();
         let mut chain = Chain::default();
         chain.max_pool(chain.input(), window).unwrap();
-        let (y, passed) = run(&[&chain], Order::ChannelsFirst, from, &x).unwrap();
+        let (y, passed) = run(&[&chain], (Order::ChannelsFirst, from), &x, Keep::ForBack).unwrap();
         let (expected, indices) = max_pool2d(&layer, &x);
         prop_assert_eq!(&y, &expected);
         let g = wave(y.len(), 0.53);
@@ -109,7 +109,10 @@ proptest! {
         same.relu(x).unwrap();
 
         let x = wave(from.elements(), 0.37);
-        let (y, passed) = run(&[&down, &same], Order::ChannelsFirst, from, &x).unwrap();
+        let (y, passed) = run(&[&down, &same], (Order::ChannelsFirst, from), &x, Keep::ForBack).unwrap();
+
+        let (same_y, nothing) = run(&[&down, &same], (Order::ChannelsFirst, from), &x, Keep::Nothing).unwrap();
+        prop_assert!(same_y == y && nothing.bytes() == 0 && (passed.bytes() > 0 || y.is_empty()));
 
         let relu = |x: Vec<f64>| x.into_iter().map(|v| v.max(0.0)).collect::<Vec<f64>>();
         let add = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a + b).collect::<Vec<f64>>();
@@ -204,7 +207,7 @@ proptest! {
         let mut chain = Chain::default();
         chain.encoder(chain.input(), block.clone()).unwrap();
         let from = Maps { images, height: tokens, width: 1, channels: size };
-        let forward = |x: &[f64]| run(&[&chain], Order::ChannelsLast, from, x).unwrap();
+        let forward = |x: &[f64]| run(&[&chain], (Order::ChannelsLast, from), x, Keep::ForBack).unwrap();
         let x = wave(from.elements(), 0.9);
         let naive = Naive { block: &block, tokens, size };
         let expected: Vec<f64> = x.chunks(tokens * size).flat_map(|x| naive.image(x)).collect();
@@ -229,7 +232,7 @@ fn maps_that_do_not_fit_are_refused() {
     assert!(chain.maps(maps(5, 2)).is_some());
     assert!(chain.maps(maps(2, 2)).is_none());
     assert!(chain.maps(maps(5, 3)).is_none());
-    assert!(run::<f64>(&[], Order::ChannelsFirst, maps(5, 2), &wave(50, 0.1)).is_none());
+    assert!(run::<f64>(&[], (Order::ChannelsFirst, maps(5, 2)), &wave(50, 0.1), Keep::ForBack).is_none());
 }
 
 #[test]
@@ -263,7 +266,10 @@ fn a_nan_goes_through() {
     let x = chain.relu(x).unwrap();
     chain.max_pool(x, Window::square(2, 2, 0)).unwrap();
     let maps = Maps { images: 1, height: 2, width: 2, channels: 1 };
-    assert!(run(&[&chain], Order::ChannelsFirst, maps, &[1.0, f64::NAN, 0.0, 2.0]).unwrap().0[0].is_nan());
+    assert!(
+        run(&[&chain], (Order::ChannelsFirst, maps), &[1.0, f64::NAN, 0.0, 2.0], Keep::ForBack).unwrap().0[0]
+            .is_nan()
+    );
 }
 
 #[test]
@@ -272,7 +278,8 @@ fn the_pass_back_runs_on_another_pool_than_the_pass_forward() {
     let x = chain.conv(chain.input(), Window::square(3, 1, 1), 2, &wave(36, 0.3), vec![0.1, 0.2]).unwrap();
     chain.relu(x).unwrap();
     let from = Maps { images: 7, height: 4, width: 3, channels: 2 };
-    let (y, passed) = run(&[&chain], Order::ChannelsFirst, from, &wave(from.elements(), 0.7)).unwrap();
+    let (y, passed) =
+        run(&[&chain], (Order::ChannelsFirst, from), &wave(from.elements(), 0.7), Keep::ForBack).unwrap();
     let g = wave(y.len(), 0.4);
     let here = input_gradient(&[&chain], &passed, &g);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();

@@ -1,0 +1,52 @@
+//! Elementwise work on a block of a product while it is in the cache.
+
+use crate::Element;
+use crate::simd::vectorized;
+
+/// Adds `bias` to every row.
+pub(super) fn add_to_rows<T: Element>(rows: &mut [T], bias: &[T]) {
+    vectorized(
+        #[inline(always)]
+        || {
+            for row in rows.chunks_exact_mut(bias.len()) {
+                row.iter_mut().zip(bias).for_each(|(x, &bias)| *x += bias);
+            }
+        },
+    );
+}
+
+/// For each a mark whether it is positive.
+pub(super) fn mark<T: Element>(x: &[T], marks: &mut Vec<u8>) {
+    vectorized(
+        #[inline(always)]
+        || marks.extend(x.iter().map(|&x| u8::from(x > T::ZERO))),
+    );
+}
+
+/// max(x, 0).
+pub(super) fn rectify<T: Element>(x: &mut [T]) {
+    vectorized(
+        #[inline(always)]
+        || x.iter_mut().for_each(|x| *x = if *x <= T::ZERO { T::ZERO } else { *x }),
+    );
+}
+
+/// Zero where there is no mark.
+pub(super) fn keep_marked<T: Element>(g: &mut [T], marks: &[u8]) {
+    vectorized(
+        #[inline(always)]
+        || {
+            for (g, &mark) in g.iter_mut().zip(marks) {
+                *g = if mark == 0 { T::ZERO } else { *g };
+            }
+        },
+    );
+}
+
+/// sum + part, in place.
+pub(super) fn add<T: Element>(sum: &mut [T], part: &[T]) {
+    vectorized(
+        #[inline(always)]
+        || sum.iter_mut().zip(part).for_each(|(sum, &part)| *sum += part),
+    );
+}

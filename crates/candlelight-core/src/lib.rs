@@ -44,11 +44,12 @@ pub use convergence::{Completeness, Convergence, Cost, Sampling};
 pub use error::{Error, Result};
 pub use explain::Explain;
 pub use methods::{
-    AttentionRollout, BlurIntegratedGradients, Deconvnet, Draw, ExpectedGradients, Family, GradCam,
-    GuidedBackprop, GuidedIntegratedGradients, HeadFusion, Idgi, InputXGradient, IntegratedGradients,
-    InternalInfluence, LayerConductance, LayerGradientXActivation, LayerIntegratedGradients, METHODS, Method,
-    Neuron, NeuronConductance, Noise, Path, Quadrature, Saliency, Settings, SmoothGrad, Statistic,
-    StepGradient, Unit, Xrai, method, rollout,
+    AttentionFlow, AttentionGradCam, AttentionPass, AttentionRollout, Attentions, BlurIntegratedGradients,
+    Deconvnet, Draw, ExpectedGradients, Family, GradCam, GuidedBackprop, GuidedIntegratedGradients,
+    HeadFusion, HeadWeight, Idgi, InputXGradient, IntegratedGradients, InternalInfluence, LayerConductance,
+    LayerGradientXActivation, LayerIntegratedGradients, METHODS, Method, Neuron, NeuronConductance, Noise,
+    Path, Quadrature, RawAttention, ReadsAttention, Saliency, Settings, SmoothGrad, Statistic, StepGradient,
+    TransformerRelevance, Unit, Xrai, method,
 };
 pub use model::Model;
 pub use placement::{Axis, Placement};

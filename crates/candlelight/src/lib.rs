@@ -59,12 +59,14 @@ pub use candlelight_models as models;
 pub mod prelude {
     pub use candle_core::{DType, Device, Module, Tensor};
     pub use candlelight_core::{
-        AttentionRollout, Attribution, Baseline, BlurIntegratedGradients, Bounds, Budget, Convergence, Cost,
-        Deconvnet, Draw, ExpectedGradients, Explain, GradCam, GradientCheck, GuidedBackprop,
-        GuidedIntegratedGradients, HeadFusion, Idgi, InputXGradient, IntegratedGradients, InternalInfluence,
-        Kind, LayerConductance, LayerGradientXActivation, LayerInfo, LayerIntegratedGradients, METHODS,
-        Method, Neuron, NeuronConductance, Noise, Progress, Quadrature, Query, References, Saliency,
-        Settings, SmoothGrad, Statistic, Tape, Target, Xrai, check_gradients, layers, method, nn, tap,
+        AttentionFlow, AttentionGradCam, AttentionPass, AttentionRollout, Attribution, Baseline,
+        BlurIntegratedGradients, Bounds, Budget, Convergence, Cost, Deconvnet, Draw, ExpectedGradients,
+        Explain, GradCam, GradientCheck, GuidedBackprop, GuidedIntegratedGradients, HeadFusion, HeadWeight,
+        Idgi, InputXGradient, IntegratedGradients, InternalInfluence, Kind, LayerConductance,
+        LayerGradientXActivation, LayerInfo, LayerIntegratedGradients, METHODS, Method, Neuron,
+        NeuronConductance, Noise, Progress, Quadrature, Query, RawAttention, References, Saliency, Settings,
+        SmoothGrad, Statistic, Tape, Target, TransformerRelevance, Xrai, check_gradients, layers, method, nn,
+        tap,
     };
 
     #[cfg(feature = "image")]

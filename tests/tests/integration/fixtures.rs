@@ -50,9 +50,12 @@ pub fn settings(x: &Tensor) -> Result<Settings> {
     Ok(Settings { references, steps: Some(STEPS), ..Settings::default() })
 }
 
+/// Methods whose map is the same for every class.
+pub const KNOW_NO_CLASS: [&str; 3] = ["raw-attention", "attention-rollout", "attention-flow"];
+
 /// Every registered method whose scores depend on the class.
 pub fn class_methods() -> impl Iterator<Item = &'static Method> {
-    METHODS.iter().filter(|method| method.name != "attention-rollout")
+    METHODS.iter().filter(|method| !KNOW_NO_CLASS.contains(&method.name))
 }
 
 /// A network with every parameter filled by [`fill`].

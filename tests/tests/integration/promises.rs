@@ -42,6 +42,9 @@ const ALL: &[Axiom] = &[Completeness, Sensitivity, Implementation, Linearity, Sy
 /// Why methods of layers and neurons are tested elsewhere (`layers`).
 const LAYER: &str = "needs a layer, and depends on which layers the model has";
 
+/// Why methods of attention are tested elsewhere (`attention`).
+const ATTENTION: &str = "needs attention, and its map is of tokens, not of pixels";
+
 /// Who does not promise what, and why.
 const EXCEPT: &[(&str, &[Axiom], &str)] = &[
     (
@@ -56,7 +59,13 @@ const EXCEPT: &[(&str, &[Axiom], &str)] = &[
         "gradients near one point; the noise differs from pixel to pixel",
     ),
     ("grad-cam", ALL, "a map of a layer: it explains no pixel, and depends on which layer the model has"),
-    ("attention-rollout", ALL, "needs attention, and looks at no score"),
+    ("raw-attention", ALL, ATTENTION),
+    ("gradient-attention", ALL, ATTENTION),
+    ("attention-grad-cam", ALL, ATTENTION),
+    ("attention-rollout", ALL, ATTENTION),
+    ("gradient-attention-rollout", ALL, ATTENTION),
+    ("attention-flow", ALL, ATTENTION),
+    ("transformer-relevance", ALL, ATTENTION),
     ("guided-backprop", ALL, "needs ReLUs, and what it gives is no derivative"),
     ("deconvnet", ALL, "needs ReLUs, and what it gives is no derivative"),
     (

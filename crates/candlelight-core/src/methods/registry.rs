@@ -1,10 +1,11 @@
 //! The registry: every method with its name, its paper, and what a caller may set.
 
 use super::{
-    AttentionRollout, BlurIntegratedGradients, Deconvnet, ExpectedGradients, Family, GradCam, GuidedBackprop,
-    GuidedIntegratedGradients, Idgi, InputXGradient, IntegratedGradients, InternalInfluence,
-    LayerConductance, LayerGradientXActivation, LayerIntegratedGradients, Method, Neuron, NeuronConductance,
-    Saliency, Settings, SmoothGrad, Xrai,
+    AttentionFlow, AttentionGradCam, AttentionRollout, BlurIntegratedGradients, Deconvnet, ExpectedGradients,
+    Family, GradCam, GuidedBackprop, GuidedIntegratedGradients, HeadWeight, Idgi, InputXGradient,
+    IntegratedGradients, InternalInfluence, LayerConductance, LayerGradientXActivation,
+    LayerIntegratedGradients, Method, Neuron, NeuronConductance, RawAttention, Saliency, Settings,
+    SmoothGrad, TransformerRelevance, Xrai,
 };
 use crate::error::nearest;
 use crate::{Error, References, Result};
@@ -180,11 +181,53 @@ pub static METHODS: &[Method] = &[
         },
     },
     Method {
+        name: "raw-attention",
+        title: "Raw Attention",
+        family: Family::Attention,
+        paper: "https://arxiv.org/abs/1706.03762",
+        build: |_| Ok(Box::new(RawAttention::default())),
+    },
+    Method {
+        name: "gradient-attention",
+        title: "Gradient-weighted Attention",
+        family: Family::Attention,
+        paper: "https://arxiv.org/abs/2103.15679",
+        build: |_| Ok(Box::new(RawAttention::default().weight(HeadWeight::Gradient))),
+    },
+    Method {
+        name: "attention-grad-cam",
+        title: "Attention Grad-CAM",
+        family: Family::Attention,
+        paper: "https://arxiv.org/abs/2012.09838",
+        build: |_| Ok(Box::new(AttentionGradCam::default())),
+    },
+    Method {
         name: "attention-rollout",
         title: "Attention Rollout",
         family: Family::Attention,
         paper: "https://arxiv.org/abs/2005.00928",
         build: |_| Ok(Box::new(AttentionRollout::default())),
+    },
+    Method {
+        name: "gradient-attention-rollout",
+        title: "Gradient Attention Rollout",
+        family: Family::Attention,
+        paper: "https://arxiv.org/abs/2012.09838",
+        build: |_| Ok(Box::new(AttentionRollout::default().weight(HeadWeight::Gradient))),
+    },
+    Method {
+        name: "attention-flow",
+        title: "Attention Flow",
+        family: Family::Attention,
+        paper: "https://arxiv.org/abs/2005.00928",
+        build: |_| Ok(Box::new(AttentionFlow::default())),
+    },
+    Method {
+        name: "transformer-relevance",
+        title: "Transformer Relevance",
+        family: Family::Attention,
+        paper: "https://arxiv.org/abs/2103.15679",
+        build: |_| Ok(Box::new(TransformerRelevance)),
     },
 ];
 

@@ -39,7 +39,7 @@ impl Explain for GradCam {
         let (prediction, maps) = run.tapes(record, |tape, scores| {
             let gradients = tape.gradients(&scores.sum_all()?)?;
             let rows = scores.dims()[0];
-            let map = weighted(tape, &gradients, &layer)?;
+            let map = weighted(tape, &gradients, &layer, (model, query.input()))?;
             let (_, _, height, width) = map.dims4()?;
             let placed = (map, tape.placement(height, width));
             Ok((placed, Cost { forwards: rows, backwards: rows }))
@@ -53,10 +53,15 @@ impl Explain for GradCam {
 }
 
 /// The weighted sum of the layer's maps, `[n, 1, h, w]`.
-fn weighted(tape: &Tape, gradients: &[Tensor], layer: &str) -> Result<Tensor> {
+fn weighted(tape: &Tape, gradients: &[Tensor], layer: &str, on: (&dyn Model, &Tensor)) -> Result<Tensor> {
     let gradient = gradients.last().ok_or_else(|| Error::no_gradient(layer))?;
-    let activation = maps(tape.get(layer)?.activation(), tape.token_grid(), layer)?;
-    let weights = maps(gradient, tape.token_grid(), layer)?.mean_keepdim((2, 3))?;
+    let grid = match *gradient.dims() {
+        [_, tokens, _] => Some(tape.grid_of(tokens)?),
+        _ => None,
+    };
+    grid.map_or(Ok(()), |grid| layer::check_patches_read(gradient, grid, layer, on))?;
+    let activation = maps(tape.get(layer)?.activation(), grid, layer)?;
+    let weights = maps(gradient, grid, layer)?.mean_keepdim((2, 3))?;
     Ok(activation.broadcast_mul(&weights)?.sum_keepdim(1)?)
 }
 

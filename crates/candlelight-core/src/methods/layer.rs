@@ -4,7 +4,7 @@ use crate::schedule::{Prediction, Run};
 use crate::scope::{Kind, LayerInfo, Selector, Tape, Watch, layers, watch};
 use crate::target::Resolved;
 use crate::{Attribution, Convergence, Cost, Error, Model, Placement, Query, Result, TokenGrid};
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 /// The layer that is asked for, or that of class activation maps: the last map with a spatial extent; in a vision
 /// transformer the layer norm before the last attention.
@@ -38,6 +38,24 @@ pub(super) fn laid_out(tokens: &Tensor, grid: Option<TokenGrid>) -> Result<Optio
             Ok(Some(patches.reshape((n, channels, rows, columns))?))
         }
         _ => Ok(None),
+    }
+}
+
+/// Refuses a layer of tokens whose patches reach no score: behind the last attention of a transformer that is read at
+/// its class token, the gradient of every patch is exactly zero.
+pub(super) fn check_patches_read(
+    gradient: &Tensor,
+    grid: TokenGrid,
+    layer: &str,
+    (model, input): (&dyn Model, &Tensor),
+) -> Result<()> {
+    let largest = |from: usize, count: usize| -> Result<f64> {
+        let part = gradient.narrow(1, from, count)?.abs()?.flatten_all()?;
+        Ok(if count == 0 { 0.0 } else { part.max(0)?.to_dtype(DType::F64)?.to_scalar()? })
+    };
+    match largest(grid.prefix, grid.rows * grid.columns)? == 0.0 && largest(0, grid.prefix)? > 0.0 {
+        false => Ok(()),
+        true => Err(Error::PatchesUnread { layer: layer.to_owned(), nearest: find(&None, model, input)? }),
     }
 }
 
@@ -84,7 +102,7 @@ impl Seen {
             };
             let gradient = gradient(tape, scores)?;
             let cost = Cost { forwards: rows, backwards: gradient.as_ref().map_or(0, |_| rows) };
-            let seen = Self { name: layer.clone(), activation, placement, grid: tape.token_grid() };
+            let seen = Self { name: layer.clone(), placement, grid: grid_of(tape, &activation), activation };
             Ok(((seen, gradient), cost))
         })?;
         let (seen, gradients): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
@@ -123,6 +141,14 @@ impl Seen {
         let laid_out = laid_out(&values, self.grid)?;
         let attribution = Attribution::new(method, values, prediction, convergence, cost);
         Ok(Attribution { laid_out, layer: Some(self.name), placement: self.placement, ..attribution })
+    }
+}
+
+/// The grid of a layer's tokens, if it has some and nothing but one is possible.
+fn grid_of(tape: &Tape, activation: &Tensor) -> Option<TokenGrid> {
+    match *activation.dims() {
+        [_, tokens, _] => tape.grid_of(tokens).ok(),
+        _ => None,
     }
 }
 

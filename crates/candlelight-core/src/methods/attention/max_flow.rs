@@ -228,9 +228,12 @@ mod tests {
             }
             head += 1;
         }
-        let steps = std::iter::successors(Some(sink), |&node| Some(before[node]).filter(|_| node != source));
-        let steps: Vec<usize> = steps.collect();
-        (before[sink] != usize::MAX).then(|| steps.windows(2).map(|pair| (pair[1], pair[0])).collect())
+        if before[sink] == usize::MAX {
+            return None;
+        }
+        let back = |&node: &usize| Some(before[node]).filter(|_| node != source);
+        let nodes: Vec<usize> = std::iter::successors(Some(sink), back).collect();
+        Some(nodes.windows(2).map(|pair| (pair[1], pair[0])).collect())
     }
 
     #[test]

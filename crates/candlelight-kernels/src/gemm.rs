@@ -36,14 +36,6 @@ impl<'a, T> Matrix<'a, T> {
 /// Results up to which `gemm` computes scalar products of rows instead, where the right matrix is transposed.
 const SMALL: usize = 256;
 
-impl<T: Element> Matrix<'_, T> {
-    /// The elements in row-major order, if the matrix is a transposed view.
-    fn untransposed(&self) -> Option<Vec<T>> {
-        let at = |i: usize| self.data[i / self.columns + i % self.columns * self.column_stride];
-        (self.column_stride != 1).then(|| (0..self.data.len()).map(at).collect())
-    }
-}
-
 /// How many threads one product may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Threads {
@@ -92,11 +84,32 @@ pub fn gemm_onto<T: Element>(onto: Onto, out: &mut [T], a: Matrix<T>, b: Matrix<
     if out.is_empty() || a.columns == 0 {
         return;
     }
-    // Few rows of a transposed matrix would be added up in another order than many: what a row gives would depend on
-    // how many are beside it, and so on the batch and on the number of threads.
-    let few = a.rows == 1 || out.len() <= SMALL;
-    let copied = if few { b.untransposed() } else { None };
-    let b = copied.as_ref().map_or(b, |data| Matrix::new(data, b.rows, b.columns));
+    // Few rows against a transposed matrix would be added up in another order than many: what a row gives would depend
+    // on how many are beside it, and so on the batch and on the number of threads.
+    match b.column_stride != 1 && (a.rows == 1 || out.len() <= SMALL) {
+        true => multiply_above_zeros(onto, out, a, b, threads),
+        false => multiply(onto, out, a, b, threads),
+    }
+}
+
+/// [`multiply`] with so many rows of zeros below `a` that it is no special case.
+fn multiply_above_zeros<T: Element>(onto: Onto, out: &mut [T], a: Matrix<T>, b: Matrix<T>, threads: Threads) {
+    let rows = (SMALL / b.columns + 1).max(2);
+    let mut above = vec![T::ZERO; rows * a.columns];
+    for (i, row) in above.chunks_exact_mut(a.columns).take(a.rows).enumerate() {
+        for (j, value) in row.iter_mut().enumerate() {
+            *value = a.data[i * a.row_stride + j * a.column_stride];
+        }
+    }
+    let mut results = vec![T::ZERO; rows * b.columns];
+    results[..out.len()].copy_from_slice(out);
+    multiply(onto, &mut results, Matrix::new(&above, rows, a.columns), b, threads);
+    out.copy_from_slice(&results[..out.len()]);
+}
+
+/// The product of matrices whose sizes were checked.
+fn multiply<T: Element>(onto: Onto, out: &mut [T], a: Matrix<T>, b: Matrix<T>, threads: Threads) {
+    assert_eq!((a.columns, out.len()), (b.rows, a.rows * b.columns), "sizes that were checked");
     // SAFETY: `Matrix` can only be made over exactly rows * columns elements, row-major or transposed, so that
     // every (i, j) of `a` and `b` is in bounds; `out` was checked above and is borrowed mutably, so it overlaps
     // neither; all strides are below isize::MAX because the slices exist.

@@ -1,4 +1,5 @@
 use crate::Element;
+use crate::simd::vectorized;
 use rayon::prelude::*;
 
 /// `x * scale + shift` with one pair per channel, on planes of `area` elements.
@@ -7,10 +8,18 @@ use rayon::prelude::*;
 /// If `x` does not hold whole images.
 pub fn plane_affine<T: Element>(x: &[T], area: usize, scale: &[T], shift: &[T]) -> Vec<T> {
     assert_eq!(scale.len(), shift.len(), "a shift for each scale");
-    by_planes([x], area, scale.len(), |channel, [x], out| {
-        let (scale, shift) = (scale[channel], shift[channel]);
-        out.iter_mut().zip(x).for_each(|(o, &v)| *o = v * scale + shift);
-    })
+    by_planes(
+        [x],
+        area,
+        scale.len(),
+        #[inline(always)]
+        |channel, [x], out| {
+            let (scale, shift) = (scale[channel], shift[channel]);
+            for (o, &v) in out.iter_mut().zip(x) {
+                *o = v * scale + shift;
+            }
+        },
+    )
 }
 
 /// `a * p + b * q + r` with one triple (p, q, r) per channel, on planes of `area` elements.
@@ -18,10 +27,18 @@ pub fn plane_affine<T: Element>(x: &[T], area: usize, scale: &[T], shift: &[T]) 
 /// # Panics
 /// If the slices differ in length or do not hold whole images.
 pub fn plane_combine<T: Element>(a: &[T], b: &[T], area: usize, factors: &[(T, T, T)]) -> Vec<T> {
-    by_planes([a, b], area, factors.len(), |channel, [a, b], out| {
-        let (p, q, r) = factors[channel];
-        out.iter_mut().zip(a.iter().zip(b)).for_each(|(o, (&a, &b))| *o = a * p + b * q + r);
-    })
+    by_planes(
+        [a, b],
+        area,
+        factors.len(),
+        #[inline(always)]
+        |channel, [a, b], out| {
+            let (p, q, r) = factors[channel];
+            for (o, (&a, &b)) in out.iter_mut().zip(a.iter().zip(b)) {
+                *o = a * p + b * q + r;
+            }
+        },
+    )
 }
 
 /// Per channel the sum of `f(x)` over all images and positions.
@@ -55,7 +72,10 @@ fn by_planes<T: Element, const N: usize>(
     let mut out = vec![T::ZERO; len];
     if len > 0 {
         out.par_chunks_mut(area).enumerate().for_each(|(plane, out)| {
-            f(plane % channels, inputs.map(|x| &x[plane * area..][..area]), out);
+            vectorized(
+                #[inline(always)]
+                || f(plane % channels, inputs.map(|x| &x[plane * area..][..area]), out),
+            );
         });
     }
     out

@@ -10,10 +10,15 @@ const ROWS: usize = 16;
 /// # Panics
 /// If `x` does not hold whole rows.
 pub fn softmax<T: Element>(x: &[T], width: usize) -> Vec<T> {
-    by_rows([x], width, |[x], out| {
-        out.copy_from_slice(x);
-        softmax_row(out);
-    })
+    by_rows(
+        [x],
+        width,
+        #[inline(always)]
+        |[x], out| {
+            out.copy_from_slice(x);
+            softmax_row(out);
+        },
+    )
 }
 
 /// The gradient of [`softmax`] with respect to its input, from its output `y` and the gradient of that.
@@ -21,10 +26,15 @@ pub fn softmax<T: Element>(x: &[T], width: usize) -> Vec<T> {
 /// # Panics
 /// If the slices differ in length or do not hold whole rows.
 pub fn softmax_gradient<T: Element>(y: &[T], gradient: &[T], width: usize) -> Vec<T> {
-    by_rows([y, gradient], width, |[y, g], out| {
-        out.copy_from_slice(g);
-        softmax_gradient_row(y, out);
-    })
+    by_rows(
+        [y, gradient],
+        width,
+        #[inline(always)]
+        |[y, g], out| {
+            out.copy_from_slice(g);
+            softmax_gradient_row(y, out);
+        },
+    )
 }
 
 /// Every row of `x` less its mean, divided by its standard deviation: layer normalisation without its affine
@@ -33,7 +43,12 @@ pub fn softmax_gradient<T: Element>(y: &[T], gradient: &[T], width: usize) -> Ve
 /// # Panics
 /// If `x` does not hold whole rows.
 pub fn standardize<T: Element>(x: &[T], width: usize, eps: f64) -> Vec<T> {
-    by_rows([x], width, |[x], out| standardize_row(x, eps, out))
+    by_rows(
+        [x],
+        width,
+        #[inline(always)]
+        |[x], out| standardize_row(x, eps, out),
+    )
 }
 
 /// The gradient of [`standardize`] with respect to its input.
@@ -41,7 +56,12 @@ pub fn standardize<T: Element>(x: &[T], width: usize, eps: f64) -> Vec<T> {
 /// # Panics
 /// If the slices differ in length or do not hold whole rows.
 pub fn standardize_gradient<T: Element>(x: &[T], gradient: &[T], width: usize, eps: f64) -> Vec<T> {
-    by_rows([x, gradient], width, |[x, g], out| add_standardize_gradient_row(x, g, eps, out))
+    by_rows(
+        [x, gradient],
+        width,
+        #[inline(always)]
+        |[x, g], out| add_standardize_gradient_row(x, g, eps, out),
+    )
 }
 
 /// [`softmax`] on this thread, in place.
@@ -169,10 +189,17 @@ fn fold<T: Element, const N: usize>(
 /// # Panics
 /// If `x` does not hold whole rows.
 pub fn rms_scale<T: Element>(x: &[T], width: usize, eps: f64) -> Vec<T> {
-    by_rows([x], width, |[x], out| {
-        let inverse = inverse_size(x, T::ZERO, eps);
-        out.iter_mut().zip(x).for_each(|(o, &v)| *o = v * inverse);
-    })
+    by_rows(
+        [x],
+        width,
+        #[inline(always)]
+        |[x], out| {
+            let inverse = inverse_size(x, T::ZERO, eps);
+            for (o, &v) in out.iter_mut().zip(x) {
+                *o = v * inverse;
+            }
+        },
+    )
 }
 
 /// The gradient of [`rms_scale`] with respect to its input.
@@ -180,12 +207,19 @@ pub fn rms_scale<T: Element>(x: &[T], width: usize, eps: f64) -> Vec<T> {
 /// # Panics
 /// If the slices differ in length or do not hold whole rows.
 pub fn rms_scale_gradient<T: Element>(x: &[T], gradient: &[T], width: usize, eps: f64) -> Vec<T> {
-    by_rows([x, gradient], width, |[x, g], out| {
-        let inverse = inverse_size(x, T::ZERO, eps);
-        let dot = sum([x, g], |[v, g]| v * g);
-        let along = dot * inverse * inverse / T::from_f64(width as f64);
-        out.iter_mut().zip(x.iter().zip(g)).for_each(|(o, (&v, &g))| *o = inverse * (g - v * along));
-    })
+    by_rows(
+        [x, gradient],
+        width,
+        #[inline(always)]
+        |[x, g], out| {
+            let inverse = inverse_size(x, T::ZERO, eps);
+            let dot = sum([x, g], |[v, g]| v * g);
+            let along = dot * inverse * inverse / T::from_f64(width as f64);
+            for (o, (&v, &g)) in out.iter_mut().zip(x.iter().zip(g)) {
+                *o = inverse * (g - v * along);
+            }
+        },
+    )
 }
 
 #[inline(always)]

@@ -10,9 +10,12 @@ use crate::term;
 use crate::words::percent;
 use candle_core::{Device, Module, Tensor};
 use candlelight::metrics::{Metric, PointingGame};
+use candlelight::models::Model;
 use candlelight::models::bundled;
-use candlelight::models::scenes::{SIZE, Scene};
-use candlelight::{Explain, GradCam, IntegratedGradients, Progress, Query, Target};
+use candlelight::models::scenes::{Object, SIZE, Scene};
+use candlelight::{
+    Explain, Family, GradCam, IntegratedGradients, Method, Progress, Query, Settings, Target, method,
+};
 use serde::Serialize;
 use std::ops::Range;
 
@@ -38,6 +41,23 @@ struct Score {
     residual_95th_percentile: f64,
     residual_scenes: u64,
     residual_steps: usize,
+    /// The share of scenes with two objects whose two likeliest classes are theirs: what the model does not see, no map
+    /// of it can show.
+    two_objects_seen: f64,
+    two_objects: Vec<ToldApart>,
+    two_objects_scenes: u64,
+}
+
+/// Methods that are shown scenes with two objects: those that should tell them apart, and one that cannot.
+const SHOWN_TWO: [&str; 3] = ["grad-cam", "transformer-relevance", "attention-rollout"];
+
+/// How a method does on scenes with two objects.
+#[derive(Serialize)]
+struct ToldApart {
+    method: &'static str,
+    /// The share of scenes in which the map for the class of one object has more positive mass in its mask than in the
+    /// other's.
+    more_on_its_own: f64,
 }
 
 pub fn run(args: &args::Score) -> Result<()> {
@@ -62,6 +82,15 @@ pub fn run(args: &args::Score) -> Result<()> {
         score.residual_median
     });
     row("  95th percentile".into(), |score| score.residual_95th_percentile);
+    row(format!("two objects: both are the likeliest, {scenes} scenes"), |score| score.two_objects_seen);
+    for name in SHOWN_TWO {
+        let told = |score: &Score| {
+            score.two_objects.iter().find(|told| told.method == name).map(|it| it.more_on_its_own)
+        };
+        let shares = scores.iter().map(|score| told(score).map_or_else(|| "-".into(), percent));
+        let title = format!("  {}: more on its own", method(name)?.title);
+        rows.push([vec![title], shares.collect()].concat());
+    }
     term::table(&rows, &[1, 2]);
     Ok(())
 }
@@ -70,12 +99,14 @@ impl Score {
     fn measure(model: &'static str, args: &args::Score) -> Result<Self> {
         let opened = Opened::open(model, args.device)?;
         let accuracy =
-            each(&format!("{model}: accuracy"), args.accuracy_scenes, |batch| batch.right(&opened))?;
-        let pointed = each(&format!("{model}: Grad-CAM"), args.scenes, |batch| batch.pointed(&opened))?;
-        let covered = each("masks", args.scenes, |batch| Ok(batch.covered()))?;
-        let residual = each(&format!("{model}: Integrated Gradients"), args.path_scenes, |batch| {
+            each(&format!("{model}: accuracy"), SINGLE, args.accuracy_scenes, |batch| batch.right(&opened))?;
+        let pointed =
+            each(&format!("{model}: Grad-CAM"), SINGLE, args.scenes, |batch| batch.pointed(&opened))?;
+        let covered = each("masks", SINGLE, args.scenes, |batch| Ok(batch.covered()))?;
+        let residual = each(&format!("{model}: Integrated Gradients"), SINGLE, args.path_scenes, |batch| {
             batch.residual(&opened)
         })?;
+        let seen = each("two objects", Scene::pair, args.scenes, |batch| batch.seen(&opened))?;
         Ok(Self {
             model,
             accuracy: mean(&accuracy),
@@ -87,16 +118,38 @@ impl Score {
             residual_95th_percentile: percentile(&residual, 0.95),
             residual_scenes: args.path_scenes,
             residual_steps: STEPS,
+            two_objects_seen: mean(&seen),
+            two_objects: ToldApart::all(&opened, args.scenes)?,
+            two_objects_scenes: args.scenes,
         })
     }
 }
+
+impl ToldApart {
+    /// Every method that suits the model.
+    fn all(model: &Opened, scenes: u64) -> Result<Vec<Self>> {
+        let has_attention = matches!(model.loaded.model, Model::ViT(_));
+        let methods = SHOWN_TWO.into_iter().map(|name| Ok(method(name)?)).collect::<Result<Vec<_>>>()?;
+        let suits = |method: &&Method| has_attention || method.family != Family::Attention;
+        methods.into_iter().filter(suits).map(|method| Self::measure(method, model, scenes)).collect()
+    }
+
+    fn measure(method: &'static Method, model: &Opened, scenes: u64) -> Result<Self> {
+        let title = format!("two objects: {}", method.title);
+        let right = each(&title, Scene::pair, scenes, |batch| batch.told_apart(method, model))?;
+        Ok(Self { method: method.name, more_on_its_own: mean(&right) })
+    }
+}
+
+/// Scenes with one object.
+const SINGLE: fn(u64) -> Scene = Scene::single;
 
 /// The scenes of consecutive seeds.
 struct Batch(Vec<Scene>);
 
 impl Batch {
-    fn of(seeds: Range<u64>) -> Self {
-        Self(seeds.map(Scene::single).collect())
+    fn of(draw: fn(u64) -> Scene, seeds: Range<u64>) -> Self {
+        Self(seeds.map(draw).collect())
     }
 
     fn input(&self, model: &Opened) -> Result<Tensor> {
@@ -127,6 +180,39 @@ impl Batch {
         Ok(PointingGame::default().score(&map, &self.masks()?)?)
     }
 
+    /// 1 for every scene whose likeliest classes are its objects', in any order.
+    fn seen(&self, model: &Opened) -> Result<Vec<f64>> {
+        let logits = model.loaded.model.forward(&self.input(model)?)?.detach().to_vec2::<f32>()?;
+        let seen = |(scene, logits): (&Scene, &Vec<f32>)| {
+            let objects = scene.objects.iter().map(|object| object.shape.index());
+            let least = objects.clone().map(|class| logits[class]).fold(f32::INFINITY, f32::min);
+            f64::from(logits.iter().filter(|&&logit| logit >= least).count() == objects.count())
+        };
+        Ok(self.0.iter().zip(&logits).map(seen).collect())
+    }
+
+    /// 1 for every scene of two objects whose map for the first one's class has more positive mass on it than on the
+    /// other.
+    fn told_apart(&self, method: &Method, model: &Opened) -> Result<Vec<f64>> {
+        let settings = Settings { layer: Some(model.loaded.model.cam_layer()), ..Settings::default() };
+        let query = Query::from((&self.input(model)?, Target::PerRow(self.classes())));
+        let map = method.with(&settings)?.attribute(&model.loaded.model, &query)?;
+        let planes = map.plane(SIZE, SIZE)?.to_device(&Device::Cpu)?.flatten_from(1)?.to_vec2::<f32>()?;
+        let mass = |plane: &[f32], object: &Object| -> f32 {
+            plane
+                .iter()
+                .zip(&object.mask)
+                .filter(|(_, inside)| **inside)
+                .map(|(value, _)| value.max(0.0))
+                .sum()
+        };
+        let told = |(scene, plane): (&Scene, &Vec<f32>)| {
+            let [own, other] = [0, 1].map(|object| mass(plane, &scene.objects[object]));
+            f64::from(own > other)
+        };
+        Ok(self.0.iter().zip(&planes).map(told).collect())
+    }
+
     /// The share of each scene that the object covers.
     fn covered(&self) -> Vec<f64> {
         self.0.iter().map(|scene| scene.objects[0].area() as f64 / (SIZE * SIZE) as f64).collect()
@@ -145,12 +231,17 @@ impl Batch {
     }
 }
 
-/// What `measure` says of the scenes with seeds from 0, batch by batch.
-fn each(title: &str, scenes: u64, measure: impl Fn(&Batch) -> Result<Vec<f64>>) -> Result<Vec<f64>> {
+/// What `measure` says of the scenes that are drawn with seeds from 0, batch by batch.
+fn each(
+    title: &str,
+    draw: fn(u64) -> Scene,
+    scenes: u64,
+    measure: impl Fn(&Batch) -> Result<Vec<f64>>,
+) -> Result<Vec<f64>> {
     let bar = Bar::new(title);
     let mut values = Vec::new();
     for first in (0..scenes).step_by(TOGETHER as usize) {
-        values.extend(measure(&Batch::of(first..(first + TOGETHER).min(scenes)))?);
+        values.extend(measure(&Batch::of(draw, first..(first + TOGETHER).min(scenes)))?);
         if bar.update(Progress { done: values.len(), of: scenes as usize }).is_break() {
             return Err(stopped());
         }

@@ -1,5 +1,6 @@
 //! Everything that can go wrong, each with its place and the next step.
 
+use crate::TokenGrid;
 use std::ops::ControlFlow;
 
 /// What this crate's functions return.
@@ -98,6 +99,31 @@ pub enum Error {
     NoRuleFired {
         /// Activations that ran and take no such rule, with what they are.
         passed_by: Vec<String>,
+    },
+
+    /// Nothing tells how tokens lie on the image.
+    #[error("{tokens} tokens cannot be laid out on the image: {}; call `token_grid` in the model's forward", grid_hint(.told, .image, .fitting))]
+    TokenGrid {
+        /// How many there are.
+        tokens: usize,
+        /// What the model told.
+        told: Option<TokenGrid>,
+        /// The image's height and width, if it is one.
+        image: Option<(usize, usize)>,
+        /// The grids that fit.
+        fitting: Vec<TokenGrid>,
+    },
+
+    /// A layer behind the last one that mixes tokens: what its patches hold reaches no score.
+    #[error(
+        "the score does not depend on the patches in layer `{layer}`, only on the tokens before them: a map of it is \
+         zero by construction; nearest layer with patches that count: `{nearest}`"
+    )]
+    PatchesUnread {
+        /// The layer asked for.
+        layer: String,
+        /// The last one before it whose patches reach the score.
+        nearest: String,
     },
 
     /// A method that is not in the registry.
@@ -240,6 +266,18 @@ fn passed_by_hint(passed_by: &[String]) -> String {
         [] => "no other activation was seen".into(),
         [first] => format!("seen was {first}"),
         [first, .., last] => format!("seen were {} activations, from {first} to {last}", passed_by.len()),
+    }
+}
+
+fn grid_hint(told: &Option<TokenGrid>, image: &Option<(usize, usize)>, fitting: &[TokenGrid]) -> String {
+    let words = |grid: &TokenGrid| format!("{} x {} behind {}", grid.rows, grid.columns, grid.prefix);
+    match (told, image, fitting) {
+        (Some(told), ..) => format!("the model told of {} ({})", told.tokens(), words(told)),
+        (None, None, _) => "the model told of no grid, and its input is no image".into(),
+        (None, Some((height, width)), []) => format!("no grid fits {height} x {width} pixels"),
+        (None, _, grids) => {
+            format!("they may be {}", grids.iter().map(words).collect::<Vec<_>>().join(" or "))
+        }
     }
 }
 

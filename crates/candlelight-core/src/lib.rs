@@ -45,12 +45,14 @@ pub use convergence::{Completeness, Convergence, Cost, Sampling};
 pub use error::{Error, Result};
 pub use explain::Explain;
 pub use methods::{
-    AblationCam, AttentionRollout, Augmented, BlurIntegratedGradients, Cam, ClassActivation, Deconvnet, Draw,
-    EigenCam, EigenGradCam, ElementWiseGradCam, ExpectedGradients, Family, GradCam, GradCamPlusPlus,
-    GuidedBackprop, GuidedGradCam, GuidedIntegratedGradients, HeadFusion, HiResCam, Idgi, InputXGradient,
-    IntegratedGradients, InternalInfluence, LayerCam, LayerConductance, LayerGradientXActivation,
-    LayerIntegratedGradients, METHODS, Method, Neuron, NeuronConductance, Noise, Path, Quadrature, Saliency,
-    ScoreCam, Settings, SmoothGrad, Statistic, StepGradient, Unit, XGradCam, Xrai, method, rollout,
+    AblationCam, AttentionFlow, AttentionGradCam, AttentionPass, AttentionRollout, Attentions, Augmented,
+    BlurIntegratedGradients, Cam, ClassActivation, Deconvnet, Draw, EigenCam, EigenGradCam,
+    ElementWiseGradCam, ExpectedGradients, Family, GradCam, GradCamPlusPlus, GuidedBackprop, GuidedGradCam,
+    GuidedIntegratedGradients, HeadFusion, HeadWeight, HiResCam, Idgi, InputXGradient, IntegratedGradients,
+    InternalInfluence, LayerCam, LayerConductance, LayerGradientXActivation, LayerIntegratedGradients,
+    METHODS, Method, Neuron, NeuronConductance, Noise, Path, Quadrature, RawAttention, ReadsAttention,
+    Saliency, ScoreCam, Settings, SmoothGrad, Statistic, StepGradient, TransformerRelevance, Unit, XGradCam,
+    Xrai, method,
 };
 pub use model::Model;
 pub use placement::{Axis, Placement};

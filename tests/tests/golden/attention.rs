@@ -1,25 +1,24 @@
-//! Attention: its maps, their gradients, and rollout.
+//! Attention: its maps, their gradients, and what is made of both.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use candle_core::Tensor;
-use candlelight_core::{AttentionRollout, HeadFusion, Kind, Tape, layers, rollout};
+use candlelight_core::{
+    AttentionFlow, AttentionPass, AttentionRollout, HeadFusion, HeadWeight, RawAttention, ReadsAttention,
+    TransformerRelevance,
+};
 
 use crate::methods::{Outputs, Setup, one};
 
 pub fn maps(setup: &Setup) -> Result<Outputs> {
-    let tape = record(setup)?;
-    Ok(numbered(tape.watched().iter().map(|watched| watched.activation().clone())))
+    Ok(numbered(record(setup)?.attentions().probabilities()))
 }
 
 pub fn gradients(setup: &Setup) -> Result<Outputs> {
-    let tape = record(setup)?;
-    Ok(numbered(tape.gradients(&setup.score(tape.output())?)?))
+    Ok(numbered(record(setup)?.attentions().gradients()?))
 }
 
 pub fn raw_last(setup: &Setup) -> Result<Outputs> {
-    let tape = record(setup)?;
-    let last = tape.watched().last().context("no attention layer")?;
-    Ok(one("cls_map", class_map(&tape, &last.activation().mean(1)?)?))
+    Ok(vec![class_map(setup, &RawAttention::default())?])
 }
 
 pub fn rolled_out(setup: &Setup) -> Result<Outputs> {
@@ -32,27 +31,34 @@ pub fn rolled_out(setup: &Setup) -> Result<Outputs> {
     };
     let (residual, discard) = (case.number("residual")?, case.number("discard_ratio")?);
     let method = AttentionRollout::default().fusion(fusion).residual(residual).discard(discard);
-    let tape = record(setup)?;
-    let attentions: Vec<&Tensor> = tape.watched().iter().map(|watched| watched.activation()).collect();
-    let map = setup.explain(&method)?.values().squeeze(1)?;
-    Ok(vec![("rollout".into(), rollout(&method, &attentions)?), ("cls_map".into(), map)])
+    let rollout = method.matrix(record(setup)?.attentions())?;
+    Ok(vec![("rollout".into(), rollout), class_map(setup, &method)?])
 }
 
-/// A tape of every attention layer.
-fn record(setup: &Setup) -> Result<Tape> {
-    let seen = layers(setup.model, &setup.x)?;
-    let attention = seen.iter().filter(|layer| layer.kind == Kind::AttentionWeights);
-    let names: Vec<&str> = attention.map(|layer| layer.name.as_str()).collect();
-    Ok(Tape::record(setup.model, &setup.x, &names)?)
+pub fn gradients_rolled_out(setup: &Setup) -> Result<Outputs> {
+    let residual = setup.case.number("residual")?;
+    let method = AttentionRollout::default().weight(HeadWeight::Gradient).residual(residual);
+    Ok(one("rollout", method.matrix(record(setup)?.attentions())?))
 }
 
-fn numbered(tensors: impl IntoIterator<Item = Tensor>) -> Outputs {
-    tensors.into_iter().enumerate().map(|(i, tensor)| (format!("layer{i}"), tensor)).collect()
+pub fn flow(setup: &Setup) -> Result<Outputs> {
+    Ok(one("flow", AttentionFlow::default().flows(record(setup)?.attentions())?))
 }
 
-/// Where the class token looks, `[N, rows, columns]`, in attention `[N, T, T]`.
-fn class_map(tape: &Tape, attention: &Tensor) -> Result<Tensor> {
-    let grid = tape.token_grid().context("no token grid")?;
-    let row = attention.narrow(1, 0, 1)?.narrow(2, grid.prefix, grid.rows * grid.columns)?;
-    Ok(row.contiguous()?.reshape(((), grid.rows, grid.columns))?)
+pub fn relevance(setup: &Setup) -> Result<Outputs> {
+    let relevance = TransformerRelevance.matrix(record(setup)?.attentions())?;
+    Ok(vec![("R".into(), relevance), class_map(setup, &TransformerRelevance)?])
+}
+
+fn record(setup: &Setup) -> Result<AttentionPass> {
+    Ok(AttentionPass::record(setup.model, (&setup.x, setup.case.target.clone()))?)
+}
+
+fn numbered(tensors: &[Tensor]) -> Outputs {
+    tensors.iter().enumerate().map(|(i, tensor)| (format!("layer{i}"), tensor.clone())).collect()
+}
+
+/// The method's map, by a run of its own.
+fn class_map(setup: &Setup, method: &dyn ReadsAttention) -> Result<(String, Tensor)> {
+    Ok(("cls_map".into(), setup.explain(method)?.values().squeeze(1)?))
 }

@@ -64,6 +64,9 @@ pub const METHODS: &[(&str, Run)] = &[
     ("attention_gradient", attention::gradients),
     ("raw_attention", attention::raw_last),
     ("attention_rollout", attention::rolled_out),
+    ("gradient_attention_rollout", attention::gradients_rolled_out),
+    ("attention_flow", attention::flow),
+    ("transformer_attribution", attention::relevance),
 ];
 
 impl Setup<'_> {
@@ -76,11 +79,6 @@ impl Setup<'_> {
     /// An input tensor in the case's dtype.
     pub fn input(&self, name: &str) -> Result<Tensor> {
         self.inputs.get(name, self.dtype)
-    }
-
-    /// The sum of the target logits.
-    pub fn score(&self, outputs: &Tensor) -> Result<Tensor> {
-        Ok(self.scores(outputs)?.sum_all()?)
     }
 
     /// The target logit of every row.

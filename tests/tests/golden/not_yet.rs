@@ -13,9 +13,6 @@ pub const NOT_YET: &[(&str, &str)] = &[
     ("lime", "not built yet: perturbation"),
     ("rise", "not built yet: perturbation"),
     ("tcav", "not built yet: concepts"),
-    ("gradient_attention_rollout", "not built yet: attention weighted by gradients"),
-    ("transformer_attribution", "not built yet: attention weighted by gradients"),
-    ("attention_flow", "not built yet: attention flow"),
     ("attnlrp", "not built yet: rules for attention"),
     ("cp_lrp", "not built yet: rules for attention"),
 ];

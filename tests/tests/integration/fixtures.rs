@@ -16,9 +16,6 @@ pub const NEED_RELUS: [&str; 3] = ["guided-backprop", "deconvnet", "guided-grad-
 /// Methods that read the weights of the class behind a pool, and refuse models without one.
 pub const NEED_POOLS: [&str; 1] = ["cam"];
 
-/// Methods that look at no score.
-pub const LOOK_AT_NO_SCORE: [&str; 2] = ["eigen-cam", "attention-rollout"];
-
 /// Methods whose score is a unit of a layer, and no class's.
 pub const EXPLAIN_A_UNIT: [&str; 2] = ["neuron-saliency", "neuron-integrated-gradients"];
 
@@ -70,9 +67,12 @@ pub fn settings(x: &Tensor) -> Result<Settings> {
     Ok(Settings { references, steps: Some(STEPS), ..Settings::default() })
 }
 
+/// Methods whose map is the same for every class.
+pub const KNOW_NO_CLASS: [&str; 4] = ["eigen-cam", "raw-attention", "attention-rollout", "attention-flow"];
+
 /// Every registered method whose scores depend on the class.
 pub fn class_methods() -> impl Iterator<Item = &'static Method> {
-    METHODS.iter().filter(|method| !LOOK_AT_NO_SCORE.contains(&method.name))
+    METHODS.iter().filter(|method| !KNOW_NO_CLASS.contains(&method.name))
 }
 
 /// A network with every parameter filled by [`fill`].

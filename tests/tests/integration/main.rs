@@ -1,5 +1,6 @@
 //! What holds across crates: rivals on the same weights, gradients checked, axioms over every method, bad input.
 
+mod attention;
 mod axioms;
 mod baselines;
 mod cams;

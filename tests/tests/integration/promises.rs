@@ -44,6 +44,8 @@ const LAYER: &str = "needs a layer, and depends on which layers the model has";
 
 /// Why class activation maps are tested elsewhere (`cams`).
 const MAPS: &str = "a map of a layer: it explains no pixel, and depends on which layer the model has";
+/// Why methods of attention are tested elsewhere (`attention`).
+const ATTENTION: &str = "needs attention, and its map is of tokens, not of pixels";
 
 /// Who does not promise what, and why.
 const EXCEPT: &[(&str, &[Axiom], &str)] = &[
@@ -70,7 +72,13 @@ const EXCEPT: &[(&str, &[Axiom], &str)] = &[
     ("score-cam", ALL, MAPS),
     ("ablation-cam", ALL, MAPS),
     ("guided-grad-cam", ALL, "needs ReLUs and a layer, and what it gives is no derivative"),
-    ("attention-rollout", ALL, "needs attention, and looks at no score"),
+    ("raw-attention", ALL, ATTENTION),
+    ("gradient-attention", ALL, ATTENTION),
+    ("attention-grad-cam", ALL, ATTENTION),
+    ("attention-rollout", ALL, ATTENTION),
+    ("gradient-attention-rollout", ALL, ATTENTION),
+    ("attention-flow", ALL, ATTENTION),
+    ("transformer-relevance", ALL, ATTENTION),
     ("guided-backprop", ALL, "needs ReLUs, and what it gives is no derivative"),
     ("deconvnet", ALL, "needs ReLUs, and what it gives is no derivative"),
     (

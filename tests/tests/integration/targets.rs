@@ -5,7 +5,7 @@ use candle_core::{DType, Tensor};
 use candlelight_core::{Explain, Method, Query, Saliency, Target, method};
 use std::sync::Arc;
 
-use crate::fixtures::{LOOK_AT_NO_SCORE, assert_near, class_methods, images, model_for, settings, vit};
+use crate::fixtures::{KNOW_NO_CLASS, assert_near, class_methods, images, model_for, settings, vit};
 
 /// The same sums in another order, in double precision.
 const ROUNDING: f64 = 1e-9;
@@ -18,7 +18,10 @@ fn explain(method: &Method, target: Target) -> Result<Tensor> {
 }
 
 /// Methods whose map is not linear in the score, and those that choose a unit by it.
-const NOT_LINEAR: [&str; 15] = [
+const NOT_LINEAR: [&str; 18] = [
+    "gradient-attention",
+    "gradient-attention-rollout",
+    "transformer-relevance",
     "guided-integrated-gradients",
     "idgi",
     "xrai",
@@ -69,8 +72,8 @@ fn the_top_class_is_the_class_of_the_largest_logit() -> Result<()> {
 }
 
 #[test]
-fn what_looks_at_no_score_is_the_same_for_every_class() -> Result<()> {
-    for name in LOOK_AT_NO_SCORE {
+fn attention_without_gradients_is_the_same_for_every_class() -> Result<()> {
+    for name in KNOW_NO_CLASS {
         let method = method(name)?;
         assert_near(&explain(method, Target::Class(1))?, &explain(method, Target::Class(2))?, 0.0, name)?;
     }

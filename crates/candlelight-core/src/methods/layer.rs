@@ -4,7 +4,7 @@ use crate::schedule::{Prediction, Run};
 use crate::scope::{Kind, LayerInfo, Selector, Tape, Watch, layers, watch};
 use crate::target::Resolved;
 use crate::{Attribution, Convergence, Cost, Error, Model, Placement, Query, Result, TokenGrid};
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 /// The layer that is asked for, or that of class activation maps: the last map with a spatial extent; in a vision
 /// transformer the layer norm before the last attention.
@@ -115,7 +115,8 @@ impl Seen {
             [_, _, height, width] => tape.placement(height, width),
             _ => None,
         };
-        Ok(Self { name, activation, gradient, placement, grid: tape.token_grid() })
+        let grid = grid_of(tape, &activation);
+        Ok(Self { name, activation, gradient, placement, grid })
     }
 
     /// The layers on consecutive parts of the query as on the whole.
@@ -136,6 +137,23 @@ impl Seen {
             });
         }
         Ok(joined)
+    }
+
+    /// Refuses a layer of tokens whose patches reach no score: behind the last attention of a transformer that is read
+    /// at its class token, the gradient of every patch is exactly zero.
+    pub(super) fn check_patches_read(&self, model: &dyn Model, input: &Tensor) -> Result<()> {
+        let (Some(gradient), Some(grid)) = (&self.gradient, self.grid) else { return Ok(()) };
+        let largest = |from: usize, count: usize| -> Result<f64> {
+            let part = gradient.narrow(1, from, count)?.abs()?.flatten_all()?;
+            Ok(if count == 0 { 0.0 } else { part.max(0)?.to_dtype(DType::F64)?.to_scalar()? })
+        };
+        match largest(grid.prefix, grid.rows * grid.columns)? == 0.0 && largest(0, grid.prefix)? > 0.0 {
+            false => Ok(()),
+            true => {
+                let (layer, nearest) = (self.name.clone(), find(&None, model, input)?);
+                Err(Error::PatchesUnread { layer, nearest })
+            }
+        }
     }
 
     /// Where the cells of its maps lie, if they do not tile the image.
@@ -172,6 +190,14 @@ impl Seen {
         let laid_out = laid_out(&values, self.grid)?;
         let attribution = Attribution::new(method, values, prediction, convergence, cost);
         Ok(Attribution { laid_out, layer: Some(self.name), placement: self.placement, ..attribution })
+    }
+}
+
+/// The grid of a layer's tokens, if it has some and nothing but one is possible.
+fn grid_of(tape: &Tape, activation: &Tensor) -> Option<TokenGrid> {
+    match *activation.dims() {
+        [_, tokens, _] => tape.grid_of(tokens).ok(),
+        _ => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The methods, one file each, and what they share.
 
 mod adaptive;
-mod attention_rollout;
+mod attention;
 mod augmented;
 mod blur_integrated_gradients;
 mod cam;
@@ -30,7 +30,10 @@ mod smooth_grad;
 mod versions;
 mod xrai;
 
-pub use attention_rollout::{AttentionRollout, HeadFusion, rollout};
+pub use attention::{
+    AttentionFlow, AttentionGradCam, AttentionPass, AttentionRollout, Attentions, HeadFusion, HeadWeight,
+    RawAttention, ReadsAttention, TransformerRelevance,
+};
 pub use augmented::Augmented;
 pub use blur_integrated_gradients::BlurIntegratedGradients;
 pub use cam::{

@@ -1,11 +1,12 @@
 //! The registry: every method with its name, its paper, and what a caller may set.
 
 use super::{
-    AblationCam, AttentionRollout, BlurIntegratedGradients, Cam, ClassActivation, Deconvnet, EigenCam,
-    EigenGradCam, ElementWiseGradCam, ExpectedGradients, Family, GradCam, GradCamPlusPlus, GuidedBackprop,
-    GuidedGradCam, GuidedIntegratedGradients, HiResCam, Idgi, InputXGradient, IntegratedGradients,
-    InternalInfluence, LayerCam, LayerConductance, LayerGradientXActivation, LayerIntegratedGradients,
-    Method, Neuron, NeuronConductance, Saliency, ScoreCam, Settings, SmoothGrad, Weighting, XGradCam, Xrai,
+    AblationCam, AttentionFlow, AttentionGradCam, AttentionRollout, BlurIntegratedGradients, Cam,
+    ClassActivation, Deconvnet, EigenCam, EigenGradCam, ElementWiseGradCam, ExpectedGradients, Family,
+    GradCam, GradCamPlusPlus, GuidedBackprop, GuidedGradCam, GuidedIntegratedGradients, HeadWeight, HiResCam,
+    Idgi, InputXGradient, IntegratedGradients, InternalInfluence, LayerCam, LayerConductance,
+    LayerGradientXActivation, LayerIntegratedGradients, Method, Neuron, NeuronConductance, RawAttention,
+    Saliency, ScoreCam, Settings, SmoothGrad, TransformerRelevance, Weighting, XGradCam, Xrai,
 };
 use crate::error::nearest;
 use crate::{Error, Explain, References, Result};
@@ -253,11 +254,53 @@ pub static METHODS: &[Method] = &[
         },
     },
     Method {
+        name: "raw-attention",
+        title: "Raw Attention",
+        family: Family::Attention,
+        paper: "https://arxiv.org/abs/1706.03762",
+        build: |_| Ok(Box::new(RawAttention::default())),
+    },
+    Method {
+        name: "gradient-attention",
+        title: "Gradient-weighted Attention",
+        family: Family::Attention,
+        paper: "https://arxiv.org/abs/2103.15679",
+        build: |_| Ok(Box::new(RawAttention::default().weight(HeadWeight::Gradient))),
+    },
+    Method {
+        name: "attention-grad-cam",
+        title: "Attention Grad-CAM",
+        family: Family::Attention,
+        paper: "https://arxiv.org/abs/2012.09838",
+        build: |_| Ok(Box::new(AttentionGradCam::default())),
+    },
+    Method {
         name: "attention-rollout",
         title: "Attention Rollout",
         family: Family::Attention,
         paper: "https://arxiv.org/abs/2005.00928",
         build: |_| Ok(Box::new(AttentionRollout::default())),
+    },
+    Method {
+        name: "gradient-attention-rollout",
+        title: "Gradient Attention Rollout",
+        family: Family::Attention,
+        paper: "https://arxiv.org/abs/2012.09838",
+        build: |_| Ok(Box::new(AttentionRollout::default().weight(HeadWeight::Gradient))),
+    },
+    Method {
+        name: "attention-flow",
+        title: "Attention Flow",
+        family: Family::Attention,
+        paper: "https://arxiv.org/abs/2005.00928",
+        build: |_| Ok(Box::new(AttentionFlow::default())),
+    },
+    Method {
+        name: "transformer-relevance",
+        title: "Transformer Relevance",
+        family: Family::Attention,
+        paper: "https://arxiv.org/abs/2103.15679",
+        build: |_| Ok(Box::new(TransformerRelevance)),
     },
 ];
 

@@ -35,6 +35,7 @@ pub(crate) struct Run<'a> {
 }
 
 /// What the model says about the query's own rows.
+#[derive(Clone)]
 pub(crate) struct Prediction {
     pub(crate) target: Resolved,
     pub(crate) scores: Vec<f64>,

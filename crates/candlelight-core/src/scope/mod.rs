@@ -5,11 +5,13 @@
 //! tensor, cuts the graph there or records the gradient that flows by. Without a scope a report costs one
 //! thread-local look.
 
+mod grid;
 mod guard;
 mod layers;
 mod rules;
 mod tape;
 
+pub use grid::{TokenGrid, token_grid};
 pub use layers::{LayerInfo, layers};
 pub use tape::{Tape, Watched};
 
@@ -56,17 +58,6 @@ impl fmt::Display for Kind {
     }
 }
 
-/// How the tokens of a vision transformer lie on the image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TokenGrid {
-    /// Tokens before the patches: class, distillation, registers.
-    pub prefix: usize,
-    /// Rows of patches.
-    pub rows: usize,
-    /// Columns of patches.
-    pub columns: usize,
-}
-
 /// Shows `x` to whoever watches `name`; hand the result on in place of `x`.
 ///
 /// # Errors
@@ -84,11 +75,6 @@ pub struct TokenGrid {
 /// ```
 pub fn tap(name: &str, x: &Tensor) -> Result<Tensor> {
     report(name, Kind::Tap, 0, x.clone())
-}
-
-/// Tells the scope how the model's tokens lie on the image; a vision transformer calls it once per forward.
-pub fn token_grid(grid: TokenGrid) {
-    with_scope(|scope| scope.grid = Some(grid));
 }
 
 /// Tells the scope that a window slides over maps of `from` (height, width) and makes maps of `to`.
@@ -169,6 +155,11 @@ impl Placements {
             [_, _, height, width] => Self(vec![((height, width), Placement::even(height, width))]),
             _ => Self::default(),
         }
+    }
+
+    /// Heights and widths, those of the image first.
+    fn sizes(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.0.iter().map(|(size, _)| *size)
     }
 
     /// The latest for maps of this size.

@@ -128,6 +128,16 @@ impl Tape {
         self.grid
     }
 
+    /// How `tokens` of this model lie on the image: as it told, or else the one grid that fits what was seen of it, the
+    /// maps that convolutions and pools made of the image, or square patches that tile it with at most eight tokens
+    /// before them.
+    ///
+    /// # Errors
+    /// [`Error::TokenGrid`] if it told another number, or nothing and several grids fit, or none.
+    pub fn grid_of(&self, tokens: usize) -> Result<TokenGrid> {
+        super::grid::grid_of(tokens, self.grid, &self.placements)
+    }
+
     /// Where the cells of a map of `height` x `width` lie on the image, as far as the windows of
     /// [`nn`](crate::nn)'s convolutions and pools tell; `None` for a size that none of them made.
     pub fn placement(&self, height: usize, width: usize) -> Option<Placement> {

@@ -1,9 +1,8 @@
 //! Attention Rollout: attention multiplied through the layers.
 
-use super::at_least_one;
-use crate::schedule::Run;
-use crate::scope::{Kind, Selector, Watch, watch};
-use crate::{Attribution, Convergence, Cost, Error, Explain, Model, Query, Reading, Result};
+use super::{Attentions, HeadWeight, ReadsAttention, pass};
+use crate::methods::at_least_one;
+use crate::{Attribution, Error, Explain, Model, Query, Result};
 use candle_core::{D, DType, Tensor};
 
 /// How the heads of a layer become one matrix.
@@ -21,20 +20,26 @@ pub enum HeadFusion {
 /// R = Ãₗ · … · Ã₁ with à = (1 − r)·A + r·I, rows normalised; the map is the class token's row
 /// ([Abnar & Zuidema 2020](https://arxiv.org/abs/2005.00928)).
 ///
-/// **When not to use it:** to ask why *this* class: the map is the same for every class. Attention is also not
-/// importance; values and the layers between are left out.
+/// With [`HeadWeight::Gradient`] max(0, A ⊙ ∂f/∂A) takes the place of A
+/// ([Chefer et al. 2020](https://arxiv.org/abs/2012.09838), with attention for relevance).
+///
+/// **When not to use it:** to ask why *this* class: the map is the same for every class, unless gradients weigh it;
+/// these are small beside the identity where the score is small, so that the map fades with the depth. Attention is also
+/// not importance; values and the layers between are left out.
 #[derive(Clone, Copy, Debug)]
 pub struct AttentionRollout {
     fusion: HeadFusion,
     residual: f64,
     discard: f64,
     start: usize,
+    weight: HeadWeight,
 }
 
 impl Default for AttentionRollout {
     /// The mean of the heads, half of the residual stream, nothing discarded, from the first layer.
     fn default() -> Self {
-        Self { fusion: HeadFusion::Mean, residual: 0.5, discard: 0.0, start: 0 }
+        let weight = HeadWeight::Probability;
+        Self { fusion: HeadFusion::Mean, residual: 0.5, discard: 0.0, start: 0, weight }
     }
 }
 
@@ -59,6 +64,11 @@ impl AttentionRollout {
         Self { start, ..self }
     }
 
+    /// What of every head counts.
+    pub fn weight(self, weight: HeadWeight) -> Self {
+        Self { weight, ..self }
+    }
+
     fn check(&self) -> Result<()> {
         for (setting, value) in [("residual weight", self.residual), ("discard ratio", self.discard)] {
             if !(0.0..=1.0).contains(&value) {
@@ -70,6 +80,23 @@ impl AttentionRollout {
             }
         }
         Ok(())
+    }
+
+    /// The layers' matrices Ã from the first that counts to the last, each `[N, T, T]`.
+    pub(super) fn matrices(&self, attentions: &Attentions) -> Result<Vec<Tensor>> {
+        self.check()?;
+        let heads = attentions.heads(self.weight)?;
+        at_least_one("number of layers to roll out", heads.len().saturating_sub(self.start))?;
+        heads[self.start..].iter().map(|heads| self.layer(heads)).collect()
+    }
+
+    /// R, `[N, T, T]`: row i is where token i of the last layer looks.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if there is no layer from [`start`](Self::start) on, or a share is none.
+    pub fn matrix(&self, attentions: &Attentions) -> Result<Tensor> {
+        let layers = self.matrices(attentions)?;
+        layers[1..].iter().try_fold(layers[0].clone(), |below, layer| Ok(layer.matmul(&below)?))
     }
 
     /// One layer's matrix, ready to be multiplied: `[N, heads, T, T]` to `[N, T, T]`.
@@ -101,44 +128,25 @@ impl AttentionRollout {
     }
 }
 
-/// Rolls the attention of consecutive layers out, each `[N, heads, T, T]`; gives `[N, T, T]`, row i being where
-/// output token i looks.
-///
-/// # Errors
-/// If there is no layer from `start` on, a setting is out of range, or the shapes differ.
-pub fn rollout(method: &AttentionRollout, attentions: &[&Tensor]) -> Result<Tensor> {
-    method.check()?;
-    at_least_one("number of layers to roll out", attentions.len().saturating_sub(method.start))?;
-    let mut layers = attentions[method.start..].iter().map(|attention| method.layer(attention));
-    let first = layers
-        .next()
-        .transpose()?
-        .ok_or(Error::MissingLayer { what: "attention layer", hint: "start at an earlier layer" })?;
-    layers.try_fold(first, |below, layer| Ok(layer?.matmul(&below)?))
+impl ReadsAttention for AttentionRollout {
+    fn reads(&self) -> HeadWeight {
+        self.weight
+    }
+
+    fn tokens(&self, attentions: &Attentions) -> Result<Tensor> {
+        attentions.of_score(&self.matrix(attentions)?)
+    }
 }
 
 impl Explain for AttentionRollout {
     fn name(&self) -> String {
-        "attention-rollout".into()
+        match self.weight {
+            HeadWeight::Probability => "attention-rollout".into(),
+            HeadWeight::Gradient => "gradient-attention-rollout".into(),
+        }
     }
 
     fn attribute(&self, model: &dyn Model, query: &Query) -> Result<Attribution> {
-        let mut run = Run::new(model, query, query.input().dims()[0])?;
-        let record =
-            |x: &Tensor| watch(model, x, vec![(Selector::Kind(Kind::AttentionWeights), Watch::Observe)]);
-        let (prediction, maps) = run.tapes(record, |tape, scores| {
-            let attentions: Vec<&Tensor> = tape.watched().iter().map(|watched| watched.activation()).collect();
-            let grid = tape.token_grid().filter(|_| !attentions.is_empty()).ok_or(Error::MissingLayer {
-                what: "attention over a token grid",
-                hint: "attention rollout needs a vision transformer built from `nn::attention` that calls `token_grid`",
-            })?;
-            let class_row = rollout(self, &attentions)?.narrow(1, 0, 1)?.narrow(2, grid.prefix, grid.rows * grid.columns)?;
-            let rows = scores.dims()[0];
-            let map = class_row.contiguous()?.reshape((rows, 1, grid.rows, grid.columns))?;
-            Ok((map, Cost { forwards: rows, backwards: 0 }))
-        })?;
-        let values = Tensor::cat(&maps, 0)?;
-        let attribution = Attribution::new(self.name(), values, prediction, Convergence::exact(), run.cost());
-        Ok(Attribution { reading: Reading::Positive, ..attribution })
+        pass::explain(self, model, query)
     }
 }

@@ -62,7 +62,7 @@ pub(super) struct Seen {
 impl Seen {
     /// The prediction for the query's rows, and `layer` as it ran.
     pub(super) fn on_input(run: &mut Run, model: &dyn Model, layer: String) -> Result<(Prediction, Self)> {
-        let (prediction, mut seen) = Self::all(run, model, &[layer], Wanted::Activation)?;
+        let (prediction, mut seen) = Self::all(run, model, &[layer], Wanted::Activation, a_grid)?;
         Ok((prediction, seen.remove(0)))
     }
 
@@ -72,7 +72,7 @@ impl Seen {
         model: &dyn Model,
         layer: String,
     ) -> Result<(Prediction, Self, Tensor)> {
-        let (prediction, mut seen) = Self::all(run, model, &[layer], Wanted::Gradient)?;
+        let (prediction, mut seen) = Self::all(run, model, &[layer], Wanted::Gradient, a_grid)?;
         let mut seen = seen.remove(0);
         let gradient = seen.gradient.take().ok_or_else(|| Error::no_gradient(&seen.name))?;
         Ok((prediction, seen, gradient))
@@ -84,6 +84,7 @@ impl Seen {
         model: &dyn Model,
         layers: &[String],
         wanted: Wanted,
+        grid_of: GridOf,
     ) -> Result<(Prediction, Vec<Self>)> {
         let mark = match (wanted, layers) {
             (Wanted::Activation, _) => Watch::Observe,
@@ -99,7 +100,10 @@ impl Seen {
                 Wanted::Gradient => tape.gradients(&scores.sum_all()?)?,
             };
             let rows = scores.dims()[0];
-            let seen = places.iter().map(|&place| Self::of(tape, place, gradients.get(place).cloned(), rows));
+            let seen = places.iter().map(|&place| {
+                let seen = Self::of(tape, place, gradients.get(place).cloned(), rows)?;
+                Ok(Self { grid: grid_of(tape, &seen.activation)?, ..seen })
+            });
             let cost = Cost { forwards: rows, backwards: if gradients.is_empty() { 0 } else { rows } };
             Ok((seen.collect::<Result<Vec<_>>>()?, cost))
         })?;
@@ -115,8 +119,7 @@ impl Seen {
             [_, _, height, width] => tape.placement(height, width),
             _ => None,
         };
-        let grid = grid_of(tape, &activation);
-        Ok(Self { name, activation, gradient, placement, grid })
+        Ok(Self { name, activation, gradient, placement, grid: None })
     }
 
     /// The layers on consecutive parts of the query as on the whole.
@@ -193,12 +196,20 @@ impl Seen {
     }
 }
 
-/// The grid of a layer's tokens, if it has some and nothing but one is possible.
-fn grid_of(tape: &Tape, activation: &Tensor) -> Option<TokenGrid> {
+/// How the tokens of a layer's output lie, if it has some.
+pub(super) type GridOf = fn(&Tape, &Tensor) -> Result<Option<TokenGrid>>;
+
+/// The grid of a layer's tokens; an error unless just one is possible.
+pub(super) fn the_grid(tape: &Tape, activation: &Tensor) -> Result<Option<TokenGrid>> {
     match *activation.dims() {
-        [_, tokens, _] => tape.grid_of(tokens).ok(),
-        _ => None,
+        [_, tokens, _] => tape.grid_of(tokens).map(Some),
+        _ => Ok(None),
     }
+}
+
+/// The grid of a layer's tokens, if just one is possible.
+fn a_grid(tape: &Tape, activation: &Tensor) -> Result<Option<TokenGrid>> {
+    Ok(the_grid(tape, activation).ok().flatten())
 }
 
 fn check_rows(activation: &Tensor, rows: usize) -> Result<()> {

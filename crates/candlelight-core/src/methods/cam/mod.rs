@@ -12,7 +12,7 @@ pub use gradients::{ElementWiseGradCam, GradCam, GradCamPlusPlus, HiResCam, Laye
 pub use perturbed::{AblationCam, ScoreCam};
 pub use principal::{EigenCam, EigenGradCam};
 
-use super::layer::{Seen, Wanted};
+use super::layer::{Seen, Wanted, the_grid};
 use crate::schedule::{Prediction, Run, check_input, not_finite};
 use crate::{Attribution, Convergence, Error, Explain, Model, Placement, Query, Reading, Result, place};
 use candle_core::Tensor;
@@ -132,7 +132,7 @@ impl<W: Weighting> Explain for ClassActivation<W> {
         check_input(query.input())?;
         let found = self.layers.find(model, query.input(), W::PASSES)?;
         let mut run = Run::new(model, query, query.input().dims()[0] * found.passes)?;
-        let (prediction, seen) = Seen::all(&mut run, model, &found.names, W::WANTED)?;
+        let (prediction, seen) = Seen::all(&mut run, model, &found.names, W::WANTED, the_grid)?;
         let mut maps = Vec::with_capacity(seen.len());
         for seen in &seen {
             seen.check_patches_read(model, query.input())?;

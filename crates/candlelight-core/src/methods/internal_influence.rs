@@ -1,7 +1,8 @@
 //! Internal Influence: the mean gradient at a layer while the input moves.
 
+use super::Quadrature;
 use super::layer::{self, Seen, Version};
-use super::{Quadrature, at_least_one};
+use super::walk::{Walk, walk_builders};
 use crate::schedule::Run;
 use crate::{Attribution, Baseline, Convergence, Explain, Model, Query, Result};
 
@@ -19,15 +20,13 @@ use crate::{Attribution, Baseline, Convergence, Explain, Model, Query, Result};
 #[derive(Clone, Debug)]
 pub struct InternalInfluence {
     layer: Option<String>,
-    steps: usize,
-    quadrature: Quadrature,
-    baseline: Baseline,
+    walk: Walk,
 }
 
 impl Default for InternalInfluence {
     /// 50 Gauss-Legendre steps from zero, where [`GradCam`](super::GradCam) looks.
     fn default() -> Self {
-        Self { layer: None, steps: 50, quadrature: Quadrature::default(), baseline: Baseline::default() }
+        Self { layer: None, walk: Walk::default() }
     }
 }
 
@@ -37,20 +36,7 @@ impl InternalInfluence {
         Self { layer: Some(layer.into()), ..Self::default() }
     }
 
-    /// How many gradients are taken along the path.
-    pub fn steps(self, steps: usize) -> Self {
-        Self { steps, ..self }
-    }
-
-    /// Where on the path they are taken.
-    pub fn quadrature(self, quadrature: Quadrature) -> Self {
-        Self { quadrature, ..self }
-    }
-
-    /// Where the path starts.
-    pub fn baseline(self, baseline: Baseline) -> Self {
-        Self { baseline, ..self }
-    }
+    walk_builders!("Where the path starts.");
 }
 
 impl Explain for InternalInfluence {
@@ -59,11 +45,11 @@ impl Explain for InternalInfluence {
     }
 
     fn attribute(&self, model: &dyn Model, query: &Query) -> Result<Attribution> {
-        let nodes = self.quadrature.nodes(at_least_one("number of steps", self.steps)?);
+        let nodes = self.walk.nodes()?;
         let rows = query.input().dims()[0];
         let mut run = Run::new(model, query, rows * (nodes.len() + 1))?;
         let layer = layer::find(&self.layer, model, query.input())?;
-        let baseline = super::baselines(&self.baseline, query.input())?;
+        let baseline = super::baselines(&self.walk.baseline, query.input())?;
         let path = (query.input() - &baseline)?;
         let (prediction, seen) = Seen::on_input(&mut run, model, layer)?;
         let place = (seen.name.as_str(), &prediction.target);

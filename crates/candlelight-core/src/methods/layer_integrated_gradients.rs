@@ -1,8 +1,9 @@
 //! Integrated Gradients at a layer: its output moves along a straight line.
 
+use super::Quadrature;
 use super::integrated_gradients::row_sums;
 use super::layer::{self, Seen, Version};
-use super::{Quadrature, at_least_one};
+use super::walk::{Walk, walk_builders};
 use crate::schedule::Run;
 use crate::{Attribution, Baseline, Completeness, Convergence, Explain, Model, Query, Result};
 
@@ -20,15 +21,13 @@ use crate::{Attribution, Baseline, Completeness, Convergence, Explain, Model, Qu
 #[derive(Clone, Debug)]
 pub struct LayerIntegratedGradients {
     layer: Option<String>,
-    steps: usize,
-    quadrature: Quadrature,
-    baseline: Baseline,
+    walk: Walk,
 }
 
 impl Default for LayerIntegratedGradients {
     /// 50 Gauss-Legendre steps from the layer's output at zero, where [`GradCam`](super::GradCam) looks.
     fn default() -> Self {
-        Self { layer: None, steps: 50, quadrature: Quadrature::default(), baseline: Baseline::default() }
+        Self { layer: None, walk: Walk::default() }
     }
 }
 
@@ -38,20 +37,7 @@ impl LayerIntegratedGradients {
         Self { layer: Some(layer.into()), ..Self::default() }
     }
 
-    /// How many gradients are taken along the path.
-    pub fn steps(self, steps: usize) -> Self {
-        Self { steps, ..self }
-    }
-
-    /// Where on the path they are taken.
-    pub fn quadrature(self, quadrature: Quadrature) -> Self {
-        Self { quadrature, ..self }
-    }
-
-    /// The input x′ at whose h′ the path starts.
-    pub fn baseline(self, baseline: Baseline) -> Self {
-        Self { baseline, ..self }
-    }
+    walk_builders!("The input x′ at whose h′ the path starts.");
 }
 
 impl Explain for LayerIntegratedGradients {
@@ -60,11 +46,11 @@ impl Explain for LayerIntegratedGradients {
     }
 
     fn attribute(&self, model: &dyn Model, query: &Query) -> Result<Attribution> {
-        let nodes = self.quadrature.nodes(at_least_one("number of steps", self.steps)?);
+        let nodes = self.walk.nodes()?;
         let rows = query.input().dims()[0];
         let mut run = Run::new(model, query, rows * (nodes.len() + 3))?;
         let layer = layer::find(&self.layer, model, query.input())?;
-        let baseline = super::baselines(&self.baseline, query.input())?;
+        let baseline = super::baselines(&self.walk.baseline, query.input())?;
         let (prediction, seen) = Seen::on_input(&mut run, model, layer)?;
         let start = seen.activation_on(&mut run, model, &baseline)?;
         let path = (&seen.activation - &start)?;

@@ -3,10 +3,10 @@
 use super::adaptive::Adaptive;
 use super::quadrature::Quadrature;
 use super::versions;
-use crate::schedule::{Run, to_f64};
+use crate::schedule::Run;
 use crate::target::Resolved;
 use crate::{Error, Result};
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 
 /// Rows in flight for every path that is followed at once, if it keeps its gradients until it has enough.
 const BATCH_PER_LINE: usize = 8;
@@ -74,7 +74,7 @@ impl Line {
 
     /// df/dα of a gradient.
     fn slope(&self, gradient: &Tensor) -> Result<f64> {
-        Ok(to_f64(&(&self.path * gradient)?.to_dtype(DType::F64)?.sum_all()?)?[0])
+        super::total(&(&self.path * gradient)?)
     }
 }
 

@@ -28,6 +28,7 @@ mod registry;
 mod saliency;
 mod smooth_grad;
 mod versions;
+mod walk;
 mod xrai;
 
 pub use attention::{

@@ -1,7 +1,8 @@
 //! Neuron Conductance: what flows from each input through one unit to the score.
 
+use super::Quadrature;
 use super::neuron::{Found, Unit};
-use super::{Quadrature, at_least_one};
+use super::walk::{Walk, walk_builders};
 use crate::schedule::Run;
 use crate::{Attribution, Baseline, Convergence, Explain, Model, Query, Result};
 use candle_core::Tensor;
@@ -21,16 +22,13 @@ use candle_core::Tensor;
 pub struct NeuronConductance {
     layer: Option<String>,
     unit: Unit,
-    steps: usize,
-    quadrature: Quadrature,
-    baseline: Baseline,
+    walk: Walk,
 }
 
 impl Default for NeuronConductance {
     /// 50 Gauss-Legendre steps from zero for the loudest unit, where [`GradCam`](super::GradCam) looks.
     fn default() -> Self {
-        let (quadrature, baseline) = (Quadrature::default(), Baseline::default());
-        Self { layer: None, unit: Unit::default(), steps: 50, quadrature, baseline }
+        Self { layer: None, unit: Unit::default(), walk: Walk::default() }
     }
 }
 
@@ -45,20 +43,7 @@ impl NeuronConductance {
         Self { unit: Unit::At(index.into()), ..self }
     }
 
-    /// How many gradients are taken along the path.
-    pub fn steps(self, steps: usize) -> Self {
-        Self { steps, ..self }
-    }
-
-    /// Where on the path they are taken.
-    pub fn quadrature(self, quadrature: Quadrature) -> Self {
-        Self { quadrature, ..self }
-    }
-
-    /// Where the path starts.
-    pub fn baseline(self, baseline: Baseline) -> Self {
-        Self { baseline, ..self }
-    }
+    walk_builders!("Where the path starts.");
 }
 
 impl Explain for NeuronConductance {
@@ -67,10 +52,10 @@ impl Explain for NeuronConductance {
     }
 
     fn attribute(&self, model: &dyn Model, query: &Query) -> Result<Attribution> {
-        let nodes = self.quadrature.nodes(at_least_one("number of steps", self.steps)?);
+        let nodes = self.walk.nodes()?;
         let rows = query.input().dims()[0];
         let mut run = Run::new(model, query, rows * (nodes.len() + 2))?;
-        let baseline = super::baselines(&self.baseline, query.input())?;
+        let baseline = super::baselines(&self.walk.baseline, query.input())?;
         let path = (query.input() - &baseline)?;
         let prediction = run.predict()?;
         let Found { layer, units, cost } = self.unit.find(model, query, &self.layer)?;

@@ -313,24 +313,21 @@ fn class_activation<W: Weighting + 'static>(
 }
 
 fn integrated_gradients(settings: &Settings) -> IntegratedGradients {
-    let method = IntegratedGradients::default();
-    let method = settings.until.map_or(method.clone(), |residual| method.until(residual));
-    let method = settings.steps.map_or(method.clone(), |steps| method.steps(steps));
-    settings.baseline.clone().map_or(method.clone(), |baseline| method.baseline(baseline))
+    let method = set(IntegratedGradients::default(), &settings.until, IntegratedGradients::until);
+    let method = set(method, &settings.steps, IntegratedGradients::steps);
+    set(method, &settings.baseline, IntegratedGradients::baseline)
 }
 
 fn expected_gradients(settings: &Settings) -> ExpectedGradients {
-    let method = ExpectedGradients::default();
-    let method = settings.until.map_or(method.clone(), |error| method.until(error));
-    let method = settings.steps.map_or(method.clone(), |samples| method.samples(samples));
+    let method = set(ExpectedGradients::default(), &settings.until, ExpectedGradients::until);
+    let method = set(method, &settings.steps, ExpectedGradients::samples);
     let samples = settings.references.clone().map(References::Samples);
-    settings.baseline.clone().or(samples).map_or(method.clone(), |references| method.references(references))
+    set(method, &settings.baseline.clone().or(samples), ExpectedGradients::references)
 }
 
 fn smooth_grad(settings: &Settings) -> SmoothGrad {
-    let method = SmoothGrad::default();
-    let method = settings.until.map_or(method.clone(), |error| method.until(error));
-    settings.steps.map_or(method.clone(), |samples| method.samples(samples))
+    let method = set(SmoothGrad::default(), &settings.until, SmoothGrad::until);
+    set(method, &settings.steps, SmoothGrad::samples)
 }
 
 /// The method of this name.

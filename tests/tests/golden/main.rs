@@ -10,6 +10,7 @@ mod gradients;
 mod layers;
 mod methods;
 mod not_yet;
+mod rules;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -5,7 +5,7 @@ use super::{
     ClassActivation, Deconvnet, EigenCam, EigenGradCam, ElementWiseGradCam, ExpectedGradients, Family,
     GradCam, GradCamPlusPlus, GuidedBackprop, GuidedGradCam, GuidedIntegratedGradients, HeadWeight, HiResCam,
     Idgi, InputXGradient, IntegratedGradients, InternalInfluence, LayerCam, LayerConductance,
-    LayerGradientXActivation, LayerIntegratedGradients, Method, Neuron, NeuronConductance, RawAttention,
+    LayerGradientXActivation, LayerIntegratedGradients, Lrp, Method, Neuron, NeuronConductance, RawAttention,
     Saliency, ScoreCam, Settings, SmoothGrad, TransformerRelevance, Weighting, XGradCam, Xrai,
 };
 use crate::error::nearest;
@@ -40,6 +40,13 @@ pub static METHODS: &[Method] = &[
         family: Family::Gradient,
         paper: "https://arxiv.org/abs/1311.2901",
         build: |_| Ok(Box::new(Deconvnet)),
+    },
+    Method {
+        name: "lrp",
+        title: "Layer-wise Relevance Propagation",
+        family: Family::Rules,
+        paper: "https://doi.org/10.1371/journal.pone.0130140",
+        build: |_| Ok(Box::new(Lrp::default())),
     },
     Method {
         name: "integrated-gradients",

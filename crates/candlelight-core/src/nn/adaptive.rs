@@ -3,7 +3,9 @@
 use super::Module;
 use super::elements::{lend, with_element};
 use super::resample::Resample;
-use crate::scope::{Kind, report, slides};
+use super::ruled;
+use crate::rules::Form;
+use crate::scope::{Kind, slides};
 use crate::vjp::vjp_of_fresh;
 use candle_core::{DType, Device, Result, Tensor};
 use candlelight_kernels::{self as kernels, Window};
@@ -42,8 +44,8 @@ impl Module for AdaptiveAvgPool2d {
             };
             (0..to).map(|place| mean(kernels::adaptive_range(from, to, place))).collect()
         };
-        let y = Resample::new(&shares(h, self.size.0), &shares(w, self.size.1), x)?.apply(x)?;
-        report(&self.name, Kind::Pool, 0, y)
+        let resample = Resample::new(&shares(h, self.size.0), &shares(w, self.size.1), x)?;
+        ruled::shared(&self.name, Kind::Pool, Form::Sum, || resample.apply(x))
     }
 }
 
@@ -77,12 +79,12 @@ impl Module for AdaptiveMaxPool2d {
         let indices = first_maxima(x, self.size)?;
         let (input, shape) = (x.detach().flatten_from(2)?.contiguous()?, x.shape().clone());
         let y = input.gather(&indices, 2)?.reshape((x.dim(0)?, x.dim(1)?, self.size.0, self.size.1))?;
-        let y = vjp_of_fresh(&[x], y, move |_, g| {
+        let pullback = move |_: &Tensor, g: &Tensor| {
             let zeros = input.zeros_like()?;
             let dx = zeros.scatter_add(&indices, &g.reshape(indices.shape())?, 2)?;
             Ok(vec![Some(dx.reshape(&shape)?)])
-        })?;
-        report(&self.name, Kind::Pool, 0, y)
+        };
+        ruled::shared(&self.name, Kind::Pool, Form::Maximum, || vjp_of_fresh(&[x], y, pullback))
     }
 }
 

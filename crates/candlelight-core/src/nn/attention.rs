@@ -1,7 +1,8 @@
 //! Scaled dot-product attention with its probabilities shown.
 
 use super::softmax::last_softmax;
-use crate::scope::{Kind, report};
+use crate::rules::Form;
+use crate::scope::{Asking, Kind, report, rule_for};
 use candle_core::{D, Result, Tensor};
 
 /// softmax(scale · Q·Kᵀ)·V ([Vaswani et al. 2017](https://arxiv.org/abs/1706.03762)); the probabilities are shown
@@ -13,6 +14,7 @@ use candle_core::{D, Result, Tensor};
 /// # Errors
 /// If the shapes do not fit.
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64, name: &str) -> Result<Tensor> {
+    rule_for(Asking::new(name, &Kind::AttentionWeights, Form::Attention));
     let (q, k, v) = (q.contiguous()?, k.contiguous()?, v.contiguous()?);
     let scores = (q * scale)?.matmul(&k.transpose(D::Minus2, D::Minus1)?)?;
     let macs = (scores.elem_count() * k.dim(D::Minus1)?) as u64;

@@ -3,7 +3,8 @@
 use super::normalise::Rows;
 use super::planes::{plane_affine, sum_channels};
 use super::{Module, VarBuilder};
-use crate::scope::{Kind, report};
+use crate::rules::Form;
+use crate::scope::{Asking, Kind, report, rule_for};
 use crate::vjp::vjp_of_fresh;
 use candle_core::{Result, Tensor};
 
@@ -62,6 +63,7 @@ impl GroupNorm {
 
 impl Module for GroupNorm {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        rule_for(Asking::new(&self.name, &Kind::LayerNorm, Form::Norm));
         let rows = (x.elem_count() / self.width(x)?.max(1), self.width(x)?);
         let (input, eps) = (x.detach().contiguous()?.reshape(rows)?, self.eps);
         let unit = Rows::Standardized.of(&input, eps)?.reshape(x.shape())?;

@@ -5,7 +5,8 @@ pub use candle_nn::LayerNormConfig;
 use super::linear::sum_rows;
 use super::normalise::Rows;
 use super::{Module, VarBuilder, arguments};
-use crate::scope::{Kind, report};
+use crate::rules::Form;
+use crate::scope::{Asking, Kind, report, rule_for};
 use crate::vjp::{Gradients, vjp_of_fresh};
 use candle_core::{Result, Tensor};
 
@@ -79,6 +80,7 @@ impl LayerNorm {
 
 impl Module for LayerNorm {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        rule_for(Asking::new(&self.name, &Kind::LayerNorm, Form::Norm));
         let input = x.detach();
         let unit = self.rows.of(&input, self.eps)?;
         let y = unit.broadcast_mul(&self.weight.detach())?;

@@ -1,8 +1,10 @@
 //! Pools with PyTorch's semantics.
 
 use super::elements::{has_kernels, lend, with_element};
+use super::ruled;
 use super::{Module, windows};
-use crate::scope::{Kind, report, slides};
+use crate::rules::Form;
+use crate::scope::{Kind, slides};
 use crate::vjp::vjp_of_fresh;
 use candle_core::{Result, Tensor};
 use candlelight_kernels::{self as kernels, Pool2d, Window};
@@ -90,11 +92,10 @@ impl Module for MaxPool2d {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let pool = geometry(x, self.window, self.extent, &self.name)?;
         slides(&pool.window, pool.input, pool.output);
-        let y = match has_kernels(x) {
-            true => max_by_kernel(pool, x)?,
-            false => max_by_candle(pool, x)?,
-        };
-        report(&self.name, Kind::Pool, 0, y)
+        ruled::shared(&self.name, Kind::Pool, Form::Maximum, || match has_kernels(x) {
+            true => max_by_kernel(pool, x),
+            false => max_by_candle(pool, x),
+        })
     }
 }
 
@@ -184,11 +185,10 @@ impl Module for AvgPool2d {
         slides(&pool.window, pool.input, pool.output);
         let divisors: Vec<usize> =
             (0..pool.output.0 * pool.output.1).map(|place| self.divisor(&pool, place)).collect();
-        let y = match has_kernels(x) {
-            true => average_by_kernel(pool, divisors, x)?,
-            false => average_by_candle(pool, divisors, x)?,
-        };
-        report(&self.name, Kind::Pool, 0, y)
+        ruled::shared(&self.name, Kind::Pool, Form::Sum, || match has_kernels(x) {
+            true => average_by_kernel(pool, divisors, x),
+            false => average_by_candle(pool, divisors, x),
+        })
     }
 }
 
@@ -230,7 +230,7 @@ impl GlobalAvgPool {
 
 impl Module for GlobalAvgPool {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        report(&self.name, Kind::Pool, 0, x.mean((2, 3))?)
+        ruled::shared(&self.name, Kind::Pool, Form::Sum, || x.mean((2, 3)))
     }
 }
 

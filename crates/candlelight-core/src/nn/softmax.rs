@@ -1,7 +1,8 @@
 //! Softmax over one axis.
 
 use super::elements::{has_kernels, lend, with_element};
-use crate::scope::{Kind, report};
+use crate::rules::Form;
+use crate::scope::{Asking, Kind, report, rule_for};
 use crate::vjp::vjp_of_fresh;
 use candle_core::shape::Dim;
 use candle_core::{D, Result, Tensor};
@@ -17,6 +18,7 @@ pub fn softmax<A: Dim>(x: &Tensor, dim: A) -> Result<Tensor> {
     if axis == last {
         return softmax_last_dim(x);
     }
+    rule_for(Asking::new("", &Kind::Softmax, Form::Softmax));
     let y = last_softmax(&x.transpose(axis, last)?.contiguous()?)?;
     report("", Kind::Softmax, 0, y.transpose(axis, last)?.contiguous()?)
 }
@@ -26,6 +28,7 @@ pub fn softmax<A: Dim>(x: &Tensor, dim: A) -> Result<Tensor> {
 /// # Errors
 /// If candle fails.
 pub fn softmax_last_dim(x: &Tensor) -> Result<Tensor> {
+    rule_for(Asking::new("", &Kind::Softmax, Form::Softmax));
     report("", Kind::Softmax, 0, last_softmax(x)?)
 }
 

@@ -7,7 +7,8 @@ mod prelu;
 pub use prelu::{PReLU, prelu};
 
 use super::Module;
-use crate::scope::{Kind, report, rule_for};
+use crate::rules::Form;
+use crate::scope::{Asking, Kind, report, rule_for};
 use candle_core::{D, Result, Tensor};
 use curve::Curve;
 use serde::{Deserialize, Serialize};
@@ -65,8 +66,8 @@ impl Activation {
 
     /// Runs the activation as the layer `name`.
     fn run(self, name: &str, x: &Tensor) -> Result<Tensor> {
-        let takes = |rule| self.curve().is_some_and(|curve| curve.takes(rule));
-        let rule = rule_for(name, Kind::Activation, self, takes);
+        let form = self.curve().map_or(Form::Gate, Curve::form);
+        let rule = rule_for(Asking { name, kind: Kind::Activation, form, what: &self });
         let y = match self.curve() {
             Some(curve) => curve.apply(x, rule)?,
             None => swiglu(x)?,

@@ -10,7 +10,7 @@ use super::{ModuleT, VarBuilder};
 use crate::rules::Form;
 use crate::rules::affine::{Affine, Map, Side};
 use crate::scope::{Asking, Kind, report, rule_for};
-use crate::vjp::{Gradients, vjp_of_fresh};
+use crate::vjp::{self, Gradients, vjp_of_fresh};
 use candle_core::{Result, Tensor, Var};
 use candlelight_kernels::{self as kernels, Element};
 
@@ -177,7 +177,7 @@ impl BatchNorm {
                     Ok(vec![Some(dx), Some(sum_channels(&(g * &unit)?)?), Some(sum_channels(g)?)])
                 })
             }
-            _ => vjp_of_fresh(&[x], y, move |_, g| Ok(vec![Some(plane_affine(g, &scale, &none)?)])),
+            _ => vjp::linear_behind(x, y, move |g| plane_affine(g, &scale, &none)),
         }
     }
 

@@ -1,9 +1,9 @@
 //! The arithmetic that all convolutions share: the product, its two gradients, and both ways through it.
 
 use super::elements::{Number, has_kernels, lend, with_element};
-use super::{arguments, tracked};
+use super::{arguments, is_frozen, tracked};
 use crate::rules::affine::{Map, Side};
-use crate::vjp::{Gradients, vjp_of_fresh};
+use crate::vjp::{self, Gradients, vjp_of_fresh};
 use candle_core::{D, Result, Tensor};
 use candlelight_kernels::{self as kernels, Window};
 
@@ -61,6 +61,9 @@ impl Convolution {
     pub fn forward(self, x: &Tensor, weight: &Tensor, bias: &Option<Tensor>) -> Result<Tensor> {
         let (input, frozen) = (x.detach(), weight.detach());
         let y = self.product(&input, &frozen, bias.as_ref().map(Tensor::detach).as_ref())?;
+        if is_frozen(weight, bias) {
+            return vjp::linear(x, y, move |g| self.input_gradient(g, &frozen));
+        }
         let tracked = tracked(x, weight, bias);
         let pullback = move |_: &Tensor, g: &Tensor| self.pull_back(g, &input, &frozen, tracked);
         vjp_of_fresh(&arguments(x, weight, bias), y, pullback)

@@ -1,10 +1,10 @@
 //! Fully connected layer.
 
 use super::ruled;
-use super::{Module, VarBuilder, arguments, tracked};
+use super::{Module, VarBuilder, arguments, is_frozen, tracked};
 use crate::rules::affine::{Affine, Map, Side};
 use crate::scope::Kind;
-use crate::vjp::vjp_of_fresh;
+use crate::vjp::{self, vjp_of_fresh};
 use candle_core::{D, Result, Tensor};
 
 /// y = x·Wᵀ + b.
@@ -49,6 +49,9 @@ impl Linear {
             Some(bias) => y.broadcast_add(&bias.detach())?,
             None => y,
         };
+        if is_frozen(&self.weight, &self.bias) {
+            return vjp::linear(x, y, move |g| Matrix.transpose(g, &weight));
+        }
         let tracked = tracked(x, &self.weight, &self.bias);
         let pullback = move |_: &Tensor, g: &Tensor| {
             let dx = tracked[0].then(|| Matrix.transpose(g, &weight)).transpose()?;

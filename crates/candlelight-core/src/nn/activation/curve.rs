@@ -2,7 +2,7 @@
 
 use super::super::elements::{self, Number, has_kernels, with_element, zip_map};
 use crate::rules::{Form, Rule, ratio};
-use crate::vjp::vjp_of_fresh;
+use crate::vjp::vjp_behind;
 use candle_core::{Result, Tensor};
 use candlelight_kernels::{self as kernels, Element};
 
@@ -139,13 +139,15 @@ impl Curve {
             true => with_element!(input, T => self.values::<T>(&input))?,
             false => self.value_by_candle(&input)?,
         };
-        vjp_of_fresh(&[x], y, move |y, g| {
-            Ok(vec![Some(match rule {
-                Some(Rule::Guided) => self.gradient(&input, &g.relu()?)?,
-                Some(Rule::Deconvnet) => g.relu()?,
-                Some(Rule::Pass) => ratio::signal(&ratio::relevance(&y.detach(), g)?, &input)?,
-                _ => self.gradient(&input, g)?,
-            })])
+        if self == Self::Relu && rule.is_none() {
+            // Its output tells where it was open, so that nothing holds on to its input.
+            return vjp_behind(x, y, move |y, g| self.gradient(&y.detach(), g));
+        }
+        vjp_behind(x, y, move |y, g| match rule {
+            Some(Rule::Guided) => self.gradient(&input, &g.relu()?),
+            Some(Rule::Deconvnet) => g.relu(),
+            Some(Rule::Pass) => ratio::signal(&ratio::relevance(&y.detach(), g)?, &input),
+            _ => self.gradient(&input, g),
         })
     }
 

@@ -2,10 +2,13 @@
 
 mod adaptive;
 mod attention;
+mod attn_lrp;
 mod augmented;
 mod blur_integrated_gradients;
 mod cam;
 mod deconvnet;
+mod deep_taylor;
+mod excitation_backprop;
 mod expected_gradients;
 mod guided_backprop;
 mod guided_grad_cam;
@@ -36,6 +39,7 @@ pub use attention::{
     AttentionFlow, AttentionGradCam, AttentionPass, AttentionRollout, Attentions, HeadFusion, HeadWeight,
     RawAttention, ReadsAttention, TransformerRelevance,
 };
+pub use attn_lrp::AttnLrp;
 pub use augmented::Augmented;
 pub use blur_integrated_gradients::BlurIntegratedGradients;
 pub use cam::{
@@ -43,6 +47,8 @@ pub use cam::{
     HiResCam, LayerCam, ScoreCam, Weighting, XGradCam,
 };
 pub use deconvnet::Deconvnet;
+pub use deep_taylor::DeepTaylor;
+pub use excitation_backprop::ExcitationBackprop;
 pub use expected_gradients::{Draw, ExpectedGradients};
 pub use guided_backprop::GuidedBackprop;
 pub use guided_grad_cam::GuidedGradCam;

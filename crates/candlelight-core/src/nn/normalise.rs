@@ -24,6 +24,13 @@ impl Rows {
         self.pulled_back(&widened(x)?, &widened(g)?, eps)?.to_dtype(x.dtype())
     }
 
+    /// [`gradient`](Self::gradient) with what is divided by held fixed.
+    pub fn held(self, x: &Tensor, g: &Tensor, eps: f64) -> Result<Tensor> {
+        let (wide, g) = (widened(x)?, widened(g)?);
+        let deviation = deviation(&self.centred(&wide)?, eps)?;
+        self.centred(&g)?.broadcast_div(&deviation)?.to_dtype(x.dtype())
+    }
+
     fn normalised(self, x: &Tensor, eps: f64) -> Result<Tensor> {
         let width = x.dim(D::Minus1)?;
         if !has_kernels(x) {

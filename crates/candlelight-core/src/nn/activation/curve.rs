@@ -1,7 +1,9 @@
 //! The elementwise functions behind the activations, with exact derivatives; at a kink the derivative is PyTorch's.
 
 use super::super::elements::{self, Number, has_kernels, with_element, zip_map};
-use crate::rules::{Form, Rule, ratio};
+use super::super::ruled;
+use crate::rules::ledger::Account;
+use crate::rules::{Form, Rule};
 use crate::vjp::vjp_behind;
 use candle_core::{Result, Tensor};
 use candlelight_kernels::{self as kernels, Element};
@@ -133,22 +135,20 @@ impl Curve {
 
     /// The curve over every element of `x`, joined to the graph; under a rule that fits its [`form`](Self::form), that
     /// is what passes back.
-    pub fn apply(self, x: &Tensor, rule: Option<Rule>) -> Result<Tensor> {
+    pub fn apply(self, x: &Tensor, rule: Option<Rule>, book: Account) -> Result<Tensor> {
         let input = x.detach();
         let y = match has_kernels(&input) {
             true => with_element!(input, T => self.values::<T>(&input))?,
             false => self.value_by_candle(&input)?,
         };
-        if self == Self::Relu && rule.is_none() {
+        match rule {
+            Some(Rule::Pass) => ruled::passed(x, y, book),
             // Its output tells where it was open, so that nothing holds on to its input.
-            return vjp_behind(x, y, move |y, g| self.gradient(&y.detach(), g));
+            None if self == Self::Relu => vjp_behind(x, y, move |y, g| self.gradient(&y.detach(), g)),
+            Some(Rule::Guided) => vjp_behind(x, y, move |_, g| self.gradient(&input, &g.relu()?)),
+            Some(Rule::Deconvnet) => vjp_behind(x, y, |_, g| g.relu()),
+            _ => vjp_behind(x, y, move |_, g| self.gradient(&input, g)),
         }
-        vjp_behind(x, y, move |y, g| match rule {
-            Some(Rule::Guided) => self.gradient(&input, &g.relu()?),
-            Some(Rule::Deconvnet) => g.relu(),
-            Some(Rule::Pass) => ratio::signal(&ratio::relevance(&y.detach(), g)?, &input),
-            _ => self.gradient(&input, g),
-        })
     }
 
     /// `g` times the derivative at every element of `x`, by kernels or by candle.

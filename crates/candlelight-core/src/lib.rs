@@ -47,18 +47,18 @@ pub use explain::Explain;
 pub use methods::{
     AblationCam, AttentionFlow, AttentionGradCam, AttentionPass, AttentionRollout, Attentions, Augmented,
     BlurIntegratedGradients, Cam, ClassActivation, Deconvnet, Draw, EigenCam, EigenGradCam,
-    ElementWiseGradCam, ExpectedGradients, Family, GradCam, GradCamPlusPlus, GuidedBackprop, GuidedGradCam,
-    GuidedIntegratedGradients, HeadFusion, HeadWeight, HiResCam, Idgi, InputXGradient, IntegratedGradients,
-    InternalInfluence, LayerCam, LayerConductance, LayerGradientXActivation, LayerIntegratedGradients,
-    METHODS, Method, Neuron, NeuronConductance, Noise, Path, Quadrature, RawAttention, ReadsAttention,
-    Saliency, ScoreCam, Settings, SmoothGrad, Statistic, StepGradient, TransformerRelevance, Unit, XGradCam,
-    Xrai, method,
+    ElementWiseGradCam, ExpectedGradients, Family, FullGrad, GradCam, GradCamPlusPlus, GuidedBackprop,
+    GuidedGradCam, GuidedIntegratedGradients, HeadFusion, HeadWeight, HiResCam, Idgi, InputXGradient,
+    IntegratedGradients, InternalInfluence, LayerCam, LayerConductance, LayerGradientXActivation,
+    LayerIntegratedGradients, METHODS, Method, Neuron, NeuronConductance, Noise, Path, Psi, Quadrature,
+    RawAttention, ReadsAttention, Saliency, ScoreCam, Settings, SmoothGrad, Statistic, StepGradient,
+    TransformerRelevance, Unit, XGradCam, Xrai, method,
 };
 pub use model::Model;
 pub use placement::{Axis, Placement};
 pub use query::{Budget, OnProgress, Progress, Query};
 pub use references::References;
 pub use resize::{Upsampling, bilinear, place};
-pub use scope::{Kind, LayerInfo, Tape, TokenGrid, Watched, layers, tap, token_grid};
+pub use scope::{Kind, LayerInfo, Tape, TokenGrid, Watched, layers, layers_like, tap, token_grid};
 pub use target::{Score, Target};
 pub use vjp::{Gradients, vjp};

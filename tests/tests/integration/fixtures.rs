@@ -16,6 +16,9 @@ pub const NEED_RELUS: [&str; 3] = ["guided-backprop", "deconvnet", "guided-grad-
 /// Methods that read the weights of the class behind a pool, and refuse models without one.
 pub const NEED_POOLS: [&str; 1] = ["cam"];
 
+/// Methods that refuse models with attention.
+pub const REFUSE_ATTENTION: [&str; 1] = ["full-grad"];
+
 /// Methods whose score is a unit of a layer, and no class's.
 pub const EXPLAIN_A_UNIT: [&str; 2] = ["neuron-saliency", "neuron-integrated-gradients"];
 
@@ -46,7 +49,8 @@ pub fn model_for(method: &Method, dtype: DType) -> Result<Box<dyn Model + Send>>
 
 /// Whether a method explains transformers.
 pub fn suits_transformers(method: &Method) -> bool {
-    !NEED_RELUS.contains(&method.name) && !NEED_POOLS.contains(&method.name)
+    let refuse = [&NEED_RELUS[..], &NEED_POOLS, &REFUSE_ATTENTION].concat();
+    !refuse.contains(&method.name)
 }
 
 /// The transformer of the committed reference data.

@@ -4,8 +4,8 @@ pub use candle_nn::BatchNormConfig;
 
 use super::elements::{Number, has_kernels, lend, with_element};
 use super::planes::{plane_affine, sum_channels};
-use super::{ModuleT, VarBuilder};
-use crate::scope::{Kind, report};
+use super::{ModuleT, VarBuilder, along_channels};
+use crate::scope::{Kind, report_biased};
 use crate::vjp::{Gradients, vjp_of_fresh};
 use candle_core::{Result, Tensor, Var};
 use candlelight_kernels::{self as kernels, Element};
@@ -257,7 +257,7 @@ impl ModuleT for BatchNorm {
             true => self.inner.forward_train(x)?,
             false => self.forward_eval(x)?,
         };
-        report(&self.name, Kind::BatchNorm, 0, y)
+        report_biased(&self.name, Kind::BatchNorm, 0, y, |y| along_channels(Some(&self.affine()?.1), y))
     }
 }
 

@@ -1,8 +1,8 @@
 //! One-dimensional convolution: the two-dimensional one on maps of height 1.
 
 use super::convolution::{Convolution, along_a_line, builders};
-use super::{Conv1dConfig, Module, VarBuilder};
-use crate::scope::{Kind, report};
+use super::{Conv1dConfig, Module, VarBuilder, along_channels};
+use crate::scope::{Kind, report_biased};
 use candle_core::{Result, Tensor};
 
 /// A one-dimensional convolution; the same configuration as candle_nn's, groups and dilation included.
@@ -52,7 +52,7 @@ impl Module for Conv1d {
         let (x, weight) = (x.unsqueeze(2)?, self.weight.unsqueeze(2)?);
         let conv = Convolution::fit(x.dims4()?, &weight, window, groups, &self.name)?;
         let y = conv.forward(&x, &weight, &self.bias)?.squeeze(2)?;
-        report(&self.name, Kind::Conv, conv.macs(), y)
+        report_biased(&self.name, Kind::Conv, conv.macs(), y, |y| along_channels(self.bias.as_ref(), y))
     }
 }
 

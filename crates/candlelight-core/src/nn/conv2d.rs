@@ -1,8 +1,8 @@
 //! Two-dimensional convolution.
 
 use super::convolution::{Convolution, builders, on_a_plane};
-use super::{BatchNorm, Conv2dConfig, Module, VarBuilder};
-use crate::scope::{Kind, report, slides};
+use super::{BatchNorm, Conv2dConfig, Module, VarBuilder, along_channels};
+use crate::scope::{Kind, report_biased, slides};
 use candle_core::{Result, Tensor};
 use candlelight_kernels::Window;
 
@@ -78,7 +78,8 @@ impl Module for Conv2d {
         let conv = Convolution::fit(x.dims4()?, &self.weight, window, groups, &self.name)?;
         let (window, from, to) = conv.slide();
         slides(window, from, to);
-        report(&self.name, Kind::Conv, conv.macs(), conv.forward(x, &self.weight, &self.bias)?)
+        let y = conv.forward(x, &self.weight, &self.bias)?;
+        report_biased(&self.name, Kind::Conv, conv.macs(), y, |y| along_channels(self.bias.as_ref(), y))
     }
 }
 

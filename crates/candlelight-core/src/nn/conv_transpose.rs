@@ -1,8 +1,8 @@
 //! Transposed convolutions: the input gradient of a convolution as a forward pass.
 
 use super::convolution::{Convolution, along_a_line, builders, on_a_plane};
-use super::{ConvTranspose1dConfig, ConvTranspose2dConfig, Module, VarBuilder};
-use crate::scope::{Kind, report};
+use super::{ConvTranspose1dConfig, ConvTranspose2dConfig, Module, VarBuilder, along_channels};
+use crate::scope::{Kind, report_biased};
 use candle_core::{Result, Tensor};
 use candlelight_kernels::Window;
 
@@ -53,7 +53,8 @@ impl Module for ConvTranspose2d {
         let window = on_a_plane((kh, kw), stride, padding, dilation);
         let grown = (output_padding, output_padding);
         let conv = behind(x, &self.weight, window, grown, 1, &self.name)?;
-        report(&self.name, Kind::Conv, conv.macs(), conv.transposed(x, &self.weight, &self.bias)?)
+        let y = conv.transposed(x, &self.weight, &self.bias)?;
+        report_biased(&self.name, Kind::Conv, conv.macs(), y, |y| along_channels(self.bias.as_ref(), y))
     }
 }
 
@@ -104,7 +105,7 @@ impl Module for ConvTranspose1d {
         let (x, weight) = (x.unsqueeze(2)?, self.weight.unsqueeze(2)?);
         let conv = behind(&x, &weight, window, (0, output_padding), groups, &self.name)?;
         let y = conv.transposed(&x, &weight, &self.bias)?.squeeze(2)?;
-        report(&self.name, Kind::Conv, conv.macs(), y)
+        report_biased(&self.name, Kind::Conv, conv.macs(), y, |y| along_channels(self.bias.as_ref(), y))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Fully connected layer.
 
 use super::{Module, VarBuilder, arguments, tracked};
-use crate::scope::{Kind, report};
+use crate::scope::{Kind, report_biased};
 use crate::vjp::vjp_of_fresh;
 use candle_core::{D, Result, Tensor};
 
@@ -59,7 +59,7 @@ impl Module for Linear {
         };
         let y = y.reshape(shape)?;
         let y = vjp_of_fresh(&arguments(x, &self.weight, &self.bias), y, pullback)?;
-        report(&self.name, Kind::Linear, macs, y)
+        report_biased(&self.name, Kind::Linear, macs, y, |_| Ok(self.bias.as_ref().map(Tensor::detach)))
     }
 }
 

@@ -126,6 +126,13 @@ fn is_frozen(weight: &Tensor, bias: &Option<Tensor>) -> bool {
     !weight.track_op() && !bias.as_ref().is_some_and(Tensor::track_op)
 }
 
+/// A bias `[channels]` as it broadcasts over `y`, `[N, channels, …]`.
+fn along_channels(bias: Option<&Tensor>, y: &Tensor) -> Result<Option<Tensor>> {
+    let mut shape = vec![1; y.rank()];
+    shape[1] = y.dim(1)?;
+    bias.map(|bias| bias.detach().reshape(shape)).transpose()
+}
+
 /// The residual add `a + b`, shown to the scope under `name`.
 ///
 /// # Errors

@@ -32,6 +32,50 @@ pub fn layers(model: &dyn Model, x: &Tensor) -> Result<Vec<LayerInfo>> {
     Ok(scope.seen)
 }
 
+/// The layers among `seen` that a name or a pattern means: in a pattern `*` stands for any part of a name between two
+/// dots, and `**` for any part at all.
+///
+/// # Errors
+/// [`Error::UnknownLayer`] if there is none, with the nearest names.
+///
+/// # Example
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use candlelight_core::{layers, layers_like, tap};
+///
+/// let model = |x: &Tensor| tap("stage2.add", &tap("stage1.add", x)?)?.sum(1);
+/// let seen = layers(&model, &Tensor::zeros((1, 3), candle_core::DType::F32, &Device::Cpu)?)?;
+/// assert_eq!(layers_like("stage*.add", &seen)?.len(), 2);
+/// assert!(layers_like("stage*", &seen).is_err());
+/// # Ok::<(), candlelight_core::Error>(())
+/// ```
+pub fn layers_like<'a>(pattern: &str, seen: &'a [LayerInfo]) -> Result<Vec<&'a LayerInfo>> {
+    match seen.iter().filter(|layer| matches(pattern, &layer.name)).collect::<Vec<_>>() {
+        none if none.is_empty() => Err(shown(pattern, seen)),
+        meant => Ok(meant),
+    }
+}
+
+/// Whether `pattern` means `name`: `*` is any text without a dot, `**` any text.
+fn matches(pattern: &str, name: &str) -> bool {
+    let rest_matches = |rest: &str, within: &str| {
+        let ends = within.char_indices().map(|(at, _)| at).chain([within.len()]);
+        ends.into_iter().any(|at| matches(rest, &name[at..]))
+    };
+    if let Some(rest) = pattern.strip_prefix("**") {
+        return rest_matches(rest, name);
+    }
+    if let Some(rest) = pattern.strip_prefix('*') {
+        return rest_matches(rest, name.split('.').next().unwrap_or_default());
+    }
+    let (mut pattern, mut name) = (pattern.chars(), name.chars());
+    match (pattern.next(), name.next()) {
+        (None, None) => true,
+        (Some(wanted), Some(found)) => wanted == found && matches(pattern.as_str(), name.as_str()),
+        _ => false,
+    }
+}
+
 /// Bytes that a forward pass under `rules` holds for its pass back, as far as the layers show; 0 if there are none.
 pub(crate) fn bytes_held(rules: &Rules, model: &dyn Model, x: &Tensor) -> Result<usize> {
     let scope = Scope { purpose: Purpose::Weigh, rules: rules.clone(), ..Scope::default() };
@@ -54,4 +98,22 @@ pub(crate) fn first_not_finite(model: &dyn Model, x: &Tensor) -> Option<String> 
         .iter()
         .find(|watched| bad(watched.activation()))
         .map(|watched| watched.layer().name.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn a_star_stays_between_two_dots_and_two_stars_do_not() {
+        let names = ["layer1", "layer1.0", "layer1.0.conv1", "layer2", "fc"];
+        let meant = |pattern| names.into_iter().filter(|name| matches(pattern, name)).collect::<Vec<_>>();
+        assert_eq!(meant("layer*"), ["layer1", "layer2"]);
+        assert_eq!(meant("layer1.*"), ["layer1.0"]);
+        assert_eq!(meant("**.conv1"), ["layer1.0.conv1"]);
+        assert_eq!(meant("layer1**"), ["layer1", "layer1.0", "layer1.0.conv1"]);
+        assert_eq!(meant("*"), ["layer1", "layer2", "fc"]);
+        assert_eq!(meant("**"), names);
+        assert_eq!(meant("layer"), [""; 0]);
+    }
 }

@@ -7,7 +7,7 @@ mod prelu;
 pub use prelu::{PReLU, prelu};
 
 use super::Module;
-use crate::scope::{Kind, report, rule_for};
+use crate::scope::{Kind, report_biased, rule_for};
 use candle_core::{D, Result, Tensor};
 use curve::Curve;
 use serde::{Deserialize, Serialize};
@@ -71,7 +71,9 @@ impl Activation {
             Some(curve) => curve.apply(x, rule)?,
             None => swiglu(x)?,
         };
-        report(name, Kind::Activation, 0, y)
+        report_biased(name, Kind::Activation, 0, y, |y| {
+            self.curve().map_or(Ok(None), |curve| curve.beyond(&x.detach(), &y.detach()))
+        })
     }
 
     /// The function of one number that it is; nothing if it is none.

@@ -1,4 +1,4 @@
-"""PyTorch, torchvision, timm and Captum as a peer: one row of the side-by-side benchmark, told line by line.
+"""PyTorch, torchvision, timm, Captum and pytorch-grad-cam as a peer: one row of the side-by-side benchmark, told line by line.
 
     torch_peer.py prepare FOLDER                    writes the models' weights and the inputs
     torch_peer.py work ROW FOLDER DTYPE STEPS THREADS    answers `run` with seconds, `map FILE` with the result in FILE
@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -67,6 +68,8 @@ class Row:
         if self.work.startswith("forward"):
             with torch.no_grad():
                 return self.net(self.x[:8])
+        if self.work.endswith("-cam"):
+            return self.cam()
         if self.work.startswith("gradient"):
             x = self.x.clone().requires_grad_()
             return torch.autograd.grad(self.net(x)[:, 0].sum(), x)[0]
@@ -77,12 +80,30 @@ class Row:
         return explainer.attribute(self.x[:1], target=0, n_steps=self.steps, internal_batch_size=internal)
 
 
+    def cam(self):
+        """What the package computes of one image before it scales and resizes the map."""
+        import pytorch_grad_cam
+        from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+        kind = {"score-cam": pytorch_grad_cam.ScoreCAM, "ablation-cam": pytorch_grad_cam.AblationCAM}[self.work]
+        x, layer, targets = self.x[:1], self.net.maxpool, [ClassifierOutputTarget(0)]
+        explainer = kind(self.net, [layer])
+        with torch.no_grad():
+            explainer.activations_and_grads(x)
+            maps = explainer.activations_and_grads.activations[0].numpy()
+            weights = explainer.get_cam_weights(x, layer, targets, maps, None)
+        explainer.activations_and_grads.release()
+        return torch.from_numpy((weights[:, :, None, None] * maps).sum(1, keepdims=True))
+
+
 def work(row, folder, dtype, steps, threads):
     torch.set_num_threads(threads)
     if dtype == "float64":
         # Captum keeps its steps' weights in single precision, which alone puts a map of double precision 1e-8 off.
         torch.set_default_dtype(torch.float64)
         torch.Tensor.float = torch.Tensor.double
+        # pytorch-grad-cam rounds the scores of Ablation-CAM to single precision.
+        numpy.float32 = numpy.float64
     run = Row(row, folder, getattr(torch, dtype), steps)
     for line in sys.stdin:
         command, *arguments = line.split()

@@ -16,7 +16,8 @@ Examples:
   candlelight explain                                 a made-up scene with a known answer
   candlelight explain --seed 11 --model bundled-vit   another scene, another model
   candlelight explain cat.jpg dog.jpg --model microsoft/resnet-18 --method grad-cam --target tabby
-  candlelight explain cat.jpg --model ./my-resnet --method grad-cam --layer resnet.encoder.stages.2
+  candlelight explain cat.jpg --model ./my-resnet --method grad-cam --layer 'resnet.encoder.stages.*'
+  candlelight explain --model bundled-vit --method raw-attention --layer vit.encoder.layer.2.attention.attention --head 1
   candlelight explain --method integrated-gradients --baseline blur:8 --until 0.01
   candlelight explain --json | jq '.methods[] | {name, seconds}'
 
@@ -88,9 +89,13 @@ pub struct Explain {
     /// What is explained: `top`, the number of a class, or its label
     #[arg(short, long, default_value = "top", value_name = "CLASS")]
     pub target: String,
-    /// The layer of Grad-CAM, of layers and of neurons; the model's last stage if not given (see `candlelight layers`)
-    #[arg(long, value_name = "NAME")]
-    pub layer: Option<String>,
+    /// Layers, separated by commas: names or patterns (`layer4.*`) of class activation maps, one name for methods of a
+    /// layer, of a neuron and of one layer's attention; found if not given (see `candlelight layers`)
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    pub layer: Vec<String>,
+    /// The head of raw and gradient-weighted attention, counted from 0; the mean of all if not given
+    #[arg(long, value_name = "N")]
+    pub head: Option<usize>,
     /// Steps of a path, samples of a sampler; each paper's own number if not given
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,

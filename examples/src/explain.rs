@@ -11,7 +11,7 @@ use crate::target;
 use crate::term::{self, BOLD, DIM, GREEN, RED, YELLOW, paint};
 use crate::words;
 use crate::write;
-use candlelight::{Error, Family, GradientCheck, Settings, Tape, Target, check_gradients};
+use candlelight::{Error, Family, GradientCheck, Method, Settings, Target, check_gradients, layers_like};
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -92,9 +92,8 @@ impl Job<'_> {
         let asked = |name: &str| self.selection.methods.iter().any(|method| method.name == name);
         let note = |text: &str| term::warn(&format!("{} {text}", paint(YELLOW, "note:")));
         self.model.assumed.iter().for_each(|text| note(text));
-        let of_a_layer = |family| matches!(family, Family::ClassActivation | Family::Layer | Family::Neuron);
-        let any = self.selection.methods.iter().any(|method| of_a_layer(method.family));
-        if self.args.layer.is_some() && !any {
+        let any = self.selection.methods.iter().any(|method| has_a_layer(method));
+        if !self.args.layer.is_empty() && !any {
             note("`--layer` means the layer of methods such as grad-cam, and none of them is asked for");
         }
         if self.model.origin == Origin::Elsewhere && asked("expected-gradients") {
@@ -104,8 +103,9 @@ impl Job<'_> {
     }
 
     fn explain(&self, subject: Subject, folder: &Path) -> Result<()> {
-        if let Some(layer) = &self.args.layer {
-            Tape::record(&self.model.loaded.model, &subject.input, &[layer])?;
+        if !self.args.layer.is_empty() {
+            let seen = candlelight::layers(&self.model.loaded.model, &subject.input)?;
+            self.args.layer.iter().try_for_each(|layer| layers_like(layer, &seen).map(drop))?;
         }
         write::folder(folder)?;
         let logits = self.model.logits(&subject.input)?;
@@ -178,12 +178,7 @@ impl Job<'_> {
                     explained.interrupted = Some(method.name);
                     return Ok(());
                 }
-                Err(
-                    error @ (Error::MissingLayer { .. }
-                    | Error::NoRule { .. }
-                    | Error::NoRuleFired { .. }
-                    | Error::NotPooled { .. }),
-                ) if self.selection.wish == Wish::WhatSuits => {
+                Err(error) if self.selection.wish == Wish::WhatSuits && is_unsuited(&error) => {
                     let reason = error.to_string();
                     let short = reason.split("; ").next().unwrap_or(&reason);
                     self.say(&paint(DIM, format!("{:<width$}  {:>10}  {short}", method.name, "skipped")));
@@ -231,6 +226,34 @@ impl Job<'_> {
         let of = self.selection.methods.len();
         format!("interrupted{during}: {} of {of} methods finished and written ({done})", names.len())
     }
+}
+
+/// Whether `--layer` says anything to a method.
+fn has_a_layer(method: &Method) -> bool {
+    match method.family {
+        Family::ClassActivation | Family::Layer | Family::Neuron => method.name != "full-grad",
+        Family::Attention => {
+            !["attention-rollout", "gradient-attention-rollout", "attention-flow", "transformer-relevance"]
+                .contains(&method.name)
+        }
+        _ => false,
+    }
+}
+
+/// Whether a method does not go with the model, or not with a layer that there is.
+fn is_unsuited(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::MissingLayer { .. }
+            | Error::NoRule { .. }
+            | Error::NoRuleFired { .. }
+            | Error::NotPooled { .. }
+            | Error::NoFullGradient { .. }
+            | Error::UnknownLayer { .. }
+            | Error::PatchesUnread { .. }
+            | Error::Shape { what: "the output of the layer", .. }
+            | Error::Setting { setting: "layer of this method", .. }
+    )
 }
 
 /// The likeliest classes, most likely first; of equals the first.

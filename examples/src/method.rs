@@ -58,14 +58,13 @@ impl Selection {
 
 /// The settings of every method, from the command line and the model.
 pub fn settings(args: &args::Explain, model: &Opened) -> Result<Settings> {
-    let layer = args.layer.clone().unwrap_or_else(|| model.loaded.model.cam_layer());
     let references = match model.origin {
         Origin::Bundled => Some(references(model)?),
         Origin::Elsewhere => None,
     };
     let baseline = args.baseline.as_deref().map(|name| baseline::of(name, model, references.as_ref()));
-    let (steps, until) = (args.steps, args.until);
-    Ok(Settings { layer: Some(layer), references, baseline: baseline.transpose()?, steps, until })
+    let (layers, head, steps, until) = (args.layer.clone(), args.head, args.steps, args.until);
+    Ok(Settings { layers, head, references, baseline: baseline.transpose()?, steps, until })
 }
 
 /// Scenes as Expected Gradients compares with, `[50, 3, 64, 64]`.

@@ -194,7 +194,7 @@ impl Batch {
     /// 1 for every scene of two objects whose map for the first one's class has more positive mass on it than on the
     /// other.
     fn told_apart(&self, method: &Method, model: &Opened) -> Result<Vec<f64>> {
-        let settings = Settings { layer: Some(model.loaded.model.cam_layer()), ..Settings::default() };
+        let settings = Settings { layers: vec![model.loaded.model.cam_layer()], ..Settings::default() };
         let query = Query::from((&self.input(model)?, Target::PerRow(self.classes())));
         let map = method.with(&settings)?.attribute(&model.loaded.model, &query)?;
         let planes = map.plane(SIZE, SIZE)?.to_device(&Device::Cpu)?.flatten_from(1)?.to_vec2::<f32>()?;

@@ -90,6 +90,16 @@ pub enum Error {
         layer: String,
     },
 
+    /// A layer multiplies two things that the input makes: it is no derivative times its input and a bias.
+    #[error(
+        "layer `{layer}` multiplies two things that the input makes, so that the score is no sum of gradients times the \
+         input and biases; use a method of attention, or Integrated Gradients"
+    )]
+    NoFullGradient {
+        /// The first such layer.
+        layer: String,
+    },
+
     /// A method changes what flows back through layers of some kind, and there was none.
     #[error(
         "the model shows no ReLU of `candlelight::nn`, so that no rule fired; {}; use `candlelight::nn` for the \

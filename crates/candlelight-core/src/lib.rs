@@ -48,11 +48,11 @@ pub use explain::Explain;
 pub use methods::{
     AblationCam, AttentionFlow, AttentionGradCam, AttentionPass, AttentionRollout, Attentions, AttnLrp,
     Augmented, BlurIntegratedGradients, Cam, ClassActivation, Deconvnet, DeepTaylor, Draw, EigenCam,
-    EigenGradCam, ElementWiseGradCam, ExcitationBackprop, ExpectedGradients, Family, GradCam,
+    EigenGradCam, ElementWiseGradCam, ExcitationBackprop, ExpectedGradients, Family, FullGrad, GradCam,
     GradCamPlusPlus, GuidedBackprop, GuidedGradCam, GuidedIntegratedGradients, HeadFusion, HeadWeight,
     HiResCam, Idgi, InputXGradient, IntegratedGradients, InternalInfluence, LayerCam, LayerConductance,
     LayerGradientXActivation, LayerIntegratedGradients, Lrp, METHODS, Method, Neuron, NeuronConductance,
-    Noise, Path, Quadrature, RawAttention, ReadsAttention, Saliency, ScoreCam, Settings, SmoothGrad,
+    Noise, Path, Psi, Quadrature, RawAttention, ReadsAttention, Saliency, ScoreCam, Settings, SmoothGrad,
     Statistic, StepGradient, TransformerRelevance, Unit, XGradCam, Xrai, method,
 };
 pub use model::Model;
@@ -61,6 +61,6 @@ pub use query::{Budget, OnProgress, Progress, Query};
 pub use references::References;
 pub use resize::{Upsampling, bilinear, place};
 pub use rules::{Bias, Composite, Ledger, LedgerLine, PlannedLayer, Rule, STABILISER};
-pub use scope::{Kind, LayerInfo, Selector, Tape, TokenGrid, Watched, layers, tap, token_grid};
+pub use scope::{Kind, LayerInfo, Selector, Tape, TokenGrid, Watched, layers, layers_like, tap, token_grid};
 pub use target::{Score, Target};
 pub use vjp::{Gradients, vjp};

@@ -24,15 +24,41 @@ pub fn bilinear(map: &Tensor, height: usize, width: usize) -> Result<Tensor> {
 /// # Errors
 /// If `map` has another rank or an empty side.
 pub fn place(map: &Tensor, placement: Placement, height: usize, width: usize) -> Result<Tensor> {
-    let (n, c, h, w) = map.dims4()?;
+    let (_, _, h, w) = map.dims4()?;
     if h == 0 || w == 0 {
         candle_core::bail!("a map of {h}x{w} cannot be resized")
     }
     if (h, w) == (height, width) && placement == Placement::even(h, w) {
         return Ok(map.clone());
     }
-    let rows = weights(placement.rows, h, height)?.to_dtype(map.dtype())?.to_device(map.device())?;
-    let columns = weights(placement.columns, w, width)?.to_dtype(map.dtype())?.to_device(map.device())?;
+    interpolate(map, &weights(placement.rows, h, height)?, &weights(placement.columns, w, width)?)
+}
+
+/// As [`place`], with what a cell holds shared out among the pixels near it: the sum of the map stays, except for cells
+/// of a map that is finer than the image.
+///
+/// # Shapes
+/// `[N, C, h, w]` to `[N, C, height, width]`.
+///
+/// # Errors
+/// If `map` has another rank.
+pub(crate) fn spread(map: &Tensor, placement: Placement, height: usize, width: usize) -> Result<Tensor> {
+    let (_, _, h, w) = map.dims4()?;
+    let shares = |axis, from, to| {
+        let weights = weights(axis, from, to)?;
+        let sums = weights.sum_keepdim(0)?;
+        weights.broadcast_div(&(&sums + sums.eq(0.0)?.to_dtype(DType::F64)?)?)
+    };
+    interpolate(map, &shares(placement.rows, h, height)?, &shares(placement.columns, w, width)?)
+}
+
+/// Both axes of `map` brought to other sizes by matrices `[to, from]`.
+fn interpolate(map: &Tensor, rows: &Tensor, columns: &Tensor) -> Result<Tensor> {
+    let (n, c, h, w) = map.dims4()?;
+    let (height, width) = (rows.dim(0)?, columns.dim(0)?);
+    let rows = rows.to_dtype(map.dtype())?.to_device(map.device())?;
+    let columns = columns.to_dtype(map.dtype())?.to_device(map.device())?;
+    let map = map.contiguous()?;
     let wide = map.reshape((n * c * h, w))?.matmul(&columns.t()?)?.reshape((n * c, h, width))?;
     let full = wide.transpose(1, 2)?.contiguous()?.reshape((n * c * width, h))?.matmul(&rows.t()?)?;
     full.reshape((n * c, width, height))?.transpose(1, 2)?.contiguous()?.reshape((n, c, height, width))

@@ -68,10 +68,13 @@ where
     }
 }
 
-/// What made a tensor: a layer whose pull-back is linear and needs the gradient alone.
+/// The pull-back of a linear layer: it needs the gradient alone.
+type LinearPullback = dyn Fn(&Tensor) -> Result<Tensor> + Send + Sync;
+
+/// What made a tensor: a linear layer.
 struct Made {
     from: Tensor,
-    back: Box<dyn Fn(&Tensor) -> Result<Tensor> + Send + Sync>,
+    back: Box<LinearPullback>,
 }
 
 thread_local! {
@@ -81,7 +84,9 @@ thread_local! {
 
 /// What made `x`, if that ran last.
 fn last(x: &Tensor) -> Option<Arc<Made>> {
-    LAST.with_borrow(|last| last.as_ref().filter(|(id, _)| *id == x.id()).and_then(|(_, made)| made.upgrade()))
+    LAST.with_borrow(|last| {
+        last.as_ref().filter(|(id, _)| *id == x.id()).and_then(|(_, made)| made.upgrade())
+    })
 }
 
 /// [`vjp_of_fresh`] of a frozen layer that is linear, `back` its pull-back. A layer that runs next, and directly on the

@@ -61,13 +61,13 @@ pub mod prelude {
     pub use candlelight_core::{
         AblationCam, AttentionFlow, AttentionGradCam, AttentionPass, AttentionRollout, Attribution,
         Augmented, Baseline, BlurIntegratedGradients, Bounds, Budget, Cam, Convergence, Cost, Deconvnet,
-        Draw, EigenCam, EigenGradCam, ElementWiseGradCam, ExpectedGradients, Explain, GradCam,
+        Draw, EigenCam, EigenGradCam, ElementWiseGradCam, ExpectedGradients, Explain, FullGrad, GradCam,
         GradCamPlusPlus, GradientCheck, GuidedBackprop, GuidedGradCam, GuidedIntegratedGradients, HeadFusion,
         HeadWeight, HiResCam, Idgi, InputXGradient, IntegratedGradients, InternalInfluence, Kind, LayerCam,
         LayerConductance, LayerGradientXActivation, LayerInfo, LayerIntegratedGradients, METHODS, Method,
-        Neuron, NeuronConductance, Noise, Progress, Quadrature, Query, RawAttention, References, Saliency,
-        ScoreCam, Settings, SmoothGrad, Statistic, Tape, Target, TransformerRelevance, Upsampling, XGradCam,
-        Xrai, check_gradients, layers, method, nn, tap,
+        Neuron, NeuronConductance, Noise, Progress, Psi, Quadrature, Query, RawAttention, References,
+        Saliency, ScoreCam, Settings, SmoothGrad, Statistic, Tape, Target, TransformerRelevance, Upsampling,
+        XGradCam, Xrai, check_gradients, layers, method, nn, tap,
     };
 
     #[cfg(feature = "image")]

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use candle_core::Tensor;
 use candlelight_core::{
-    AblationCam, Attribution, Cam, EigenCam, EigenGradCam, ElementWiseGradCam, Explain, GradCam,
-    GradCamPlusPlus, GuidedGradCam, HiResCam, LayerCam, ScoreCam, Upsampling, XGradCam, bilinear, peers,
+    AblationCam, Attribution, Cam, EigenCam, EigenGradCam, ElementWiseGradCam, Explain, FullGrad, GradCam,
+    GradCamPlusPlus, GuidedGradCam, HiResCam, LayerCam, Psi, ScoreCam, Upsampling, XGradCam, bilinear, peers,
 };
 
 use crate::methods::{Outputs, Setup, one};
@@ -59,6 +59,12 @@ pub fn eigen_cam(setup: &Setup) -> Result<Outputs> {
 
 pub fn eigen_grad_cam(setup: &Setup) -> Result<Outputs> {
     Ok(one("raw", at_layer(setup, EigenGradCam::at)?.values().squeeze(1)?))
+}
+
+/// The peer's map is the paper's, from 0 to 1.
+pub fn full_grad(setup: &Setup) -> Result<Outputs> {
+    let paper = FullGrad::default().psi(Psi::Rescaled(Upsampling::Tiled));
+    Ok(one("final", peers::scale_cam_image(&setup.explain(&paper)?.values().squeeze(1)?)?))
 }
 
 pub fn guided_grad_cam(setup: &Setup) -> Result<Outputs> {

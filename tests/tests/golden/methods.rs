@@ -59,6 +59,7 @@ pub const METHODS: &[(&str, Run)] = &[
     ("GradCAMElementWise", cams::element_wise),
     ("ScoreCAM", cams::score_cam),
     ("AblationCAM", cams::ablation_cam),
+    ("FullGrad", cams::full_grad),
     ("EigenCAM", cams::eigen_cam),
     ("EigenGradCAM", cams::eigen_grad_cam),
     ("cam", cams::cam),

@@ -4,9 +4,9 @@ use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, IndexOp, Tensor};
 use candlelight_core::nn::{self, Module, VarBuilder};
 use candlelight_core::{
-    AttentionFlow, AttentionGradCam, AttentionPass, AttentionRollout, Error, Explain, Family, GradCam,
-    HeadFusion, HeadWeight, Kind, METHODS, RawAttention, ReadsAttention, Settings, Tape, TokenGrid,
-    TransformerRelevance, layers, tap, token_grid,
+    AblationCam, AttentionFlow, AttentionGradCam, AttentionPass, AttentionRollout, EigenCam, Error, Explain,
+    Family, GradCam, HeadFusion, HeadWeight, Kind, METHODS, RawAttention, ReadsAttention, ScoreCam, Settings,
+    Tape, TokenGrid, TransformerRelevance, layers, tap, token_grid,
 };
 use candlelight_tests::compare::values;
 
@@ -198,13 +198,34 @@ fn a_layer_whose_patches_reach_no_score_is_refused_with_the_nearest_that_do() ->
     let after = after.context("no attention")?;
     let dead: Vec<&str> = seen[after..].iter().filter(|l| l.shape.len() == 3).map(|l| &*l.name).collect();
     ensure!(dead.contains(&"vit.layernorm") && dead.contains(&"vit.encoder.layer.2"), "{dead:?}");
+    let at = |layer: &str| -> [Box<dyn Explain>; 4] {
+        let (gradient, component) = (GradCam::at(layer), EigenCam::at(layer));
+        let (masked, ablated) = (ScoreCam::at(layer), AblationCam::at(layer));
+        [Box::new(gradient), Box::new(component), Box::new(masked), Box::new(ablated)]
+    };
     for layer in dead {
-        let found = GradCam::at(layer).explain(&*model, &x);
-        let Err(Error::PatchesUnread { nearest, .. }) = &found else { anyhow::bail!("{layer}: {found:?}") };
-        ensure!(nearest == legal, "{layer}: {nearest}");
+        for method in at(layer) {
+            let found = method.attribute(&*model, &(&x).into());
+            let Err(Error::PatchesUnread { nearest, .. }) = &found else {
+                anyhow::bail!("{} at {layer}: {found:?}", method.name())
+            };
+            ensure!(nearest == legal, "{layer}: {nearest}");
+        }
     }
-    GradCam::at(legal).explain(&*model, &x)?;
-    GradCam::at("vit.encoder.layer.1").explain(&*model, &x)?;
+    for method in [legal, "vit.encoder.layer.1"].into_iter().flat_map(at) {
+        method.attribute(&*model, &(&x).into())?;
+    }
+    Ok(())
+}
+
+#[test]
+fn maps_of_attention_are_no_maps_of_a_layer() -> Result<()> {
+    let found = GradCam::at("vit.encoder.layer.1.attention.attention")
+        .explain(&*vit(DType::F64)?, &images(DType::F64)?);
+    let Err(error @ Error::Shape { what: "the output of the layer", .. }) = &found else {
+        anyhow::bail!("{found:?}")
+    };
+    ensure!(error.to_string().contains("attention-grad-cam"), "{error}");
     Ok(())
 }
 

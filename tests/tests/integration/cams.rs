@@ -10,6 +10,7 @@ use candlelight_core::{
 };
 use candlelight_tests::compare::values;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use crate::fixtures::{assert_near, golden, noise};
 
@@ -128,6 +129,26 @@ fn a_channel_is_taken_away_above_the_layer_and_what_lies_below_runs_once_for_a_b
     // The list of layers and the prediction are a row each; so is what lies below the one batch of three channels.
     ensure!((below, above) == (3, 5), "{below} rows below, {above} above");
     ensure!(map.cost().forwards == 4, "{:?}", map.cost());
+    Ok(())
+}
+
+#[test]
+fn a_map_of_a_named_layer_costs_one_pass_of_every_row_in_batches_that_the_budget_allows() -> Result<()> {
+    let batches = Mutex::new(Vec::new());
+    let model = |x: &Tensor| {
+        batches.lock().unwrap_or_else(PoisonError::into_inner).push(x.dim(0)?);
+        pooled(x)
+    };
+    let x = noise(&[8, 3, 4, 4], 5)?;
+    let run = |budget| -> Result<Vec<usize>> {
+        GradCam::at("maps").explain(&model, Query::from((&x, 1)).budget(budget))?;
+        Ok(std::mem::take(&mut *batches.lock().unwrap_or_else(PoisonError::into_inner)))
+    };
+    // One row shows what it holds: 2 · (2 · 384) bytes of maps and input, and 8 · 384 of copies.
+    ensure!(run(Budget::Auto)? == [1, 7]);
+    ensure!(run(Budget::Bytes(4 * 4608))? == [1, 4, 3]);
+    ensure!(run(Budget::Bytes(1))? == [1; 8]);
+    ensure!(run(Budget::Rows(5))? == [5, 3]);
     Ok(())
 }
 

@@ -19,6 +19,9 @@ pub const HAVE_NO_RULE_FOR_ATTENTION: [&str; 3] = ["lrp", "deep-taylor", "excita
 /// Methods that read the weights of the class behind a pool, and refuse models without one.
 pub const NEED_POOLS: [&str; 1] = ["cam"];
 
+/// Methods that refuse models with attention.
+pub const REFUSE_ATTENTION: [&str; 1] = ["full-grad"];
+
 /// Methods whose score is a unit of a layer, and no class's.
 pub const EXPLAIN_A_UNIT: [&str; 2] = ["neuron-saliency", "neuron-integrated-gradients"];
 
@@ -49,7 +52,7 @@ pub fn model_for(method: &Method, dtype: DType) -> Result<Box<dyn Model + Send>>
 
 /// Whether a method explains transformers.
 pub fn suits_transformers(method: &Method) -> bool {
-    let refuse = [&NEED_RELUS[..], &NEED_POOLS, &HAVE_NO_RULE_FOR_ATTENTION];
+    let refuse = [&NEED_RELUS[..], &NEED_POOLS, &REFUSE_ATTENTION, &HAVE_NO_RULE_FOR_ATTENTION];
     !refuse.concat().contains(&method.name)
 }
 

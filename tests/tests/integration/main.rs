@@ -6,6 +6,7 @@ mod baselines;
 mod cams;
 mod check_gradients;
 mod fixtures;
+mod full_grad;
 mod layers;
 mod path_axioms;
 mod paths;

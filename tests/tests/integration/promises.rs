@@ -78,6 +78,7 @@ const EXCEPT: &[(&str, &[Axiom], &str)] = &[
     ("eigen-grad-cam", ALL, MAPS),
     ("score-cam", ALL, MAPS),
     ("ablation-cam", ALL, MAPS),
+    ("full-grad", ALL, "needs images, and shares what biases bring out among pixels (`full_grad`)"),
     ("guided-grad-cam", ALL, "needs ReLUs and a layer, and what it gives is no derivative"),
     ("raw-attention", ALL, ATTENTION),
     ("gradient-attention", ALL, ATTENTION),

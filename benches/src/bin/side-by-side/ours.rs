@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor, Var, safetensors};
 use candlelight::models::Loader;
 use candlelight::nn::{VarBuilder, without_winograd};
-use candlelight::{Explain, IntegratedGradients, Model};
+use candlelight::{AblationCam, Explain, IntegratedGradients, Model, ScoreCam, Upsampling};
 use std::fs;
 use std::io::{self, BufRead};
 use std::path::Path;
@@ -15,6 +15,8 @@ use std::time::Instant;
 
 /// Rows of the forward and of the gradient pass.
 const FORWARD_ROWS: usize = 8;
+/// The maps behind ResNet-50's stem: 64 channels, not below zero.
+const STEM: &str = "maxpool";
 
 /// Answers every line on stdin: `run`, or `map FILE`.
 pub fn work(row: Row, folder: &Path, dtype: &str, steps: usize) -> Result<()> {
@@ -63,6 +65,15 @@ fn run(row: Row, model: &dyn Model, x: &Tensor, steps: usize) -> Result<Tensor> 
         Work::Path => {
             let explainer = IntegratedGradients::default().steps(steps);
             explainer.explain(model, (&x.narrow(0, 0, 1)?, 0))?.values().clone()
+        }
+        Work::Score => {
+            let explainer = ScoreCam::at(STEM).upsampling(Upsampling::Corners);
+            explainer.explain(model, (&x.narrow(0, 0, 1)?, 0))?.values().clone()
+        }
+        Work::Ablation => {
+            let map = AblationCam::at(STEM).explain(model, (&x.narrow(0, 0, 1)?, 0))?;
+            // The peer's weights are ours over the score.
+            (map.values() / map.scores()[0])?
         }
     })
 }

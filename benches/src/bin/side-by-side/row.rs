@@ -27,6 +27,10 @@ pub enum Row {
     PathExact,
     #[value(name = "ig50/vit-b16")]
     PathViT,
+    #[value(name = "score-cam/resnet50")]
+    ScoreCam,
+    #[value(name = "ablation-cam/resnet50")]
+    AblationCam,
 }
 
 /// What is done.
@@ -38,10 +42,14 @@ pub enum Work {
     Gradient,
     /// Integrated Gradients of one image for class 0, 50 steps.
     Path,
+    /// Score-CAM of one image for class 0 at the 64 channels behind the stem: a forward pass for each.
+    Score,
+    /// Ablation-CAM there, the same way.
+    Ablation,
 }
 
 impl Row {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::ForwardResNet,
         Self::ForwardViT,
         Self::GradientResNet,
@@ -53,6 +61,8 @@ impl Row {
         Self::ForwardExact,
         Self::GradientExact,
         Self::PathExact,
+        Self::ScoreCam,
+        Self::AblationCam,
     ];
 
     pub fn name(self) -> &'static str {
@@ -68,6 +78,8 @@ impl Row {
             Self::ForwardExact => "forward-exact/resnet50",
             Self::GradientExact => "gradient-exact/resnet50",
             Self::PathExact => "ig50-exact/resnet50",
+            Self::ScoreCam => "score-cam/resnet50",
+            Self::AblationCam => "ablation-cam/resnet50",
         }
     }
 
@@ -83,6 +95,8 @@ impl Row {
         match self {
             Self::ForwardResNet | Self::ForwardViT | Self::ForwardExact => Work::Forward,
             Self::PathResNet | Self::PathViT | Self::PathExact => Work::Path,
+            Self::ScoreCam => Work::Score,
+            Self::AblationCam => Work::Ablation,
             _ => Work::Gradient,
         }
     }
@@ -95,6 +109,7 @@ impl Row {
     pub fn peer(self) -> &'static str {
         match self.work() {
             Work::Path => "Captum at its best internal batch",
+            Work::Score | Work::Ablation => "pytorch-grad-cam with its own batch",
             _ => "PyTorch eager",
         }
     }

@@ -53,6 +53,7 @@ pub enum Wanted {
 /// A layer as it ran on the query's rows.
 pub(super) struct Seen {
     pub(super) name: String,
+    pub(super) kind: Kind,
     pub(super) activation: Tensor,
     pub(super) gradient: Option<Tensor>,
     placement: Option<Placement>,
@@ -137,13 +138,14 @@ impl Seen {
     /// The watched layer at `place` of a tape.
     fn of(tape: &Tape, place: usize, gradient: Option<Tensor>, rows: usize) -> Result<Self> {
         let watched = &tape.watched()[place];
-        let (name, activation) = (watched.layer().name.clone(), watched.activation().clone());
+        let (name, kind) = (watched.layer().name.clone(), watched.layer().kind);
+        let activation = watched.activation().clone();
         check_rows(&activation, rows)?;
         let placement = match *activation.dims() {
             [_, _, height, width] => tape.placement(height, width),
             _ => None,
         };
-        Ok(Self { name, activation, gradient, placement, grid: None })
+        Ok(Self { name, kind, activation, gradient, placement, grid: None })
     }
 
     /// The layers on consecutive parts of the query as on the whole.
@@ -157,6 +159,7 @@ impl Seen {
             let whole = cat(layer, |seen| Some(&seen.activation))?;
             joined.push(Self {
                 name: first.name.clone(),
+                kind: first.kind,
                 activation: whole.unwrap_or_else(|| first.activation.clone()),
                 gradient: cat(layer, |seen| seen.gradient.as_ref())?,
                 placement: first.placement,
@@ -167,20 +170,45 @@ impl Seen {
     }
 
     /// Refuses a layer of tokens whose patches reach no score: behind the last attention of a transformer that is read
-    /// at its class token, the gradient of every patch is exactly zero.
-    pub(super) fn check_patches_read(&self, model: &dyn Model, input: &Tensor) -> Result<()> {
-        let (Some(gradient), Some(grid)) = (&self.gradient, self.grid) else { return Ok(()) };
-        let largest = |from: usize, count: usize| -> Result<f64> {
-            let part = gradient.narrow(1, from, count)?.abs()?.flatten_all()?;
-            Ok(if count == 0 { 0.0 } else { part.max(0)?.to_dtype(DType::F64)?.to_scalar()? })
+    /// at its class token, the gradient of every patch is exactly zero, and the score is the same with other patches.
+    pub(super) fn check_patches_read(
+        &self,
+        run: &mut Run,
+        model: &dyn Model,
+        target: &Resolved,
+    ) -> Result<()> {
+        let Some(grid) = self.grid.filter(|grid| grid.prefix > 0) else { return Ok(()) };
+        let unread = match &self.gradient {
+            Some(gradient) => {
+                let largest = |from: usize, count: usize| -> Result<f64> {
+                    Ok(gradient
+                        .narrow(1, from, count)?
+                        .abs()?
+                        .max_all()?
+                        .to_dtype(DType::F64)?
+                        .to_scalar()?)
+                };
+                largest(grid.prefix, grid.rows * grid.columns)? == 0.0 && largest(0, grid.prefix)? > 0.0
+            }
+            None => self.ignores_patches(grid, run, target)?,
         };
-        match largest(grid.prefix, grid.rows * grid.columns)? == 0.0 && largest(0, grid.prefix)? > 0.0 {
+        match unread {
             false => Ok(()),
             true => {
-                let (layer, nearest) = (self.name.clone(), find(&None, model, input)?);
+                let (layer, nearest) = (self.name.clone(), find(&None, model, run.input())?);
                 Err(Error::PatchesUnread { layer, nearest })
             }
         }
+    }
+
+    /// Whether the first row's score is the same, to the last bit, with 1 − p for every patch p.
+    fn ignores_patches(&self, grid: TokenGrid, run: &mut Run, target: &Resolved) -> Result<bool> {
+        let (point, output) = (run.input().narrow(0, 0, 1)?, self.activation.narrow(0, 0, 1)?);
+        let before = output.narrow(1, 0, grid.prefix)?;
+        let others = output.narrow(1, grid.prefix, grid.rows * grid.columns)?.affine(-1.0, 1.0)?;
+        let versions = Tensor::cat(&[&output, &Tensor::cat(&[&before, &others], 1)?], 0)?;
+        let scores = run.scores_above(&self.name, (&point.contiguous()?, &versions), 0, target)?;
+        Ok(scores[0] == scores[1])
     }
 
     /// Where the cells of its maps lie, if they do not tile the image.

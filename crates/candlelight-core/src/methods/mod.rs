@@ -10,6 +10,7 @@ mod deconvnet;
 mod deep_taylor;
 mod excitation_backprop;
 mod expected_gradients;
+mod full_grad;
 mod guided_backprop;
 mod guided_grad_cam;
 mod guided_integrated_gradients;
@@ -50,6 +51,7 @@ pub use deconvnet::Deconvnet;
 pub use deep_taylor::DeepTaylor;
 pub use excitation_backprop::ExcitationBackprop;
 pub use expected_gradients::{Draw, ExpectedGradients};
+pub use full_grad::{FullGrad, Psi};
 pub use guided_backprop::GuidedBackprop;
 pub use guided_grad_cam::GuidedGradCam;
 pub use guided_integrated_gradients::GuidedIntegratedGradients;
@@ -102,8 +104,11 @@ pub enum Family {
 /// What a caller may set on any method; a method ignores what it does not have.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// The layer of a class activation map.
-    pub layer: Option<String>,
+    /// Layers: names or patterns of class activation maps, the one name of methods of a layer, a neuron, or one layer's
+    /// attention; found where none is said.
+    pub layers: Vec<String>,
+    /// The head of one layer's attention, counted from 0.
+    pub head: Option<usize>,
     /// Samples of the training distribution, `[M, …]`: what Expected Gradients compares with.
     pub references: Option<Tensor>,
     /// What every method compares with that compares at all.

@@ -3,7 +3,7 @@
 use super::{
     AblationCam, AttentionFlow, AttentionGradCam, AttentionRollout, AttnLrp, BlurIntegratedGradients, Cam,
     ClassActivation, Deconvnet, DeepTaylor, EigenCam, EigenGradCam, ElementWiseGradCam, ExcitationBackprop,
-    ExpectedGradients, Family, GradCam, GradCamPlusPlus, GuidedBackprop, GuidedGradCam,
+    ExpectedGradients, Family, FullGrad, GradCam, GradCamPlusPlus, GuidedBackprop, GuidedGradCam,
     GuidedIntegratedGradients, HeadWeight, HiResCam, Idgi, InputXGradient, IntegratedGradients,
     InternalInfluence, LayerCam, LayerConductance, LayerGradientXActivation, LayerIntegratedGradients, Lrp,
     Method, Neuron, NeuronConductance, RawAttention, Saliency, ScoreCam, Settings, SmoothGrad,
@@ -210,7 +210,16 @@ pub static METHODS: &[Method] = &[
         title: "Guided Grad-CAM",
         family: Family::ClassActivation,
         paper: "https://arxiv.org/abs/1610.02391",
-        build: |settings| Ok(Box::new(set(GuidedGradCam::default(), &settings.layer, GuidedGradCam::and))),
+        build: |settings| {
+            Ok(Box::new(settings.layers.iter().fold(GuidedGradCam::default(), GuidedGradCam::and)))
+        },
+    },
+    Method {
+        name: "full-grad",
+        title: "FullGrad",
+        family: Family::ClassActivation,
+        paper: "https://arxiv.org/abs/1905.00780",
+        build: |_| Ok(Box::new(FullGrad::default())),
     },
     Method {
         name: "layer-gradient-x-activation",
@@ -219,7 +228,7 @@ pub static METHODS: &[Method] = &[
         paper: "https://arxiv.org/abs/1711.06104",
         build: |settings| {
             let method = LayerGradientXActivation::default();
-            Ok(Box::new(set(method, &settings.layer, |_, layer| LayerGradientXActivation::at(layer))))
+            Ok(Box::new(set(method, &settings.layer()?, |_, layer| LayerGradientXActivation::at(layer))))
         },
     },
     Method {
@@ -229,7 +238,7 @@ pub static METHODS: &[Method] = &[
         paper: "https://arxiv.org/abs/1703.01365",
         build: |settings| {
             let method = LayerIntegratedGradients::default();
-            let method = set(method, &settings.layer, |_, layer| LayerIntegratedGradients::at(layer));
+            let method = set(method, &settings.layer()?, |_, layer| LayerIntegratedGradients::at(layer));
             Ok(Box::new(set(method, &settings.steps, LayerIntegratedGradients::steps)))
         },
     },
@@ -240,7 +249,7 @@ pub static METHODS: &[Method] = &[
         paper: "https://arxiv.org/abs/1805.12233",
         build: |settings| {
             let method = LayerConductance::default();
-            let method = set(method, &settings.layer, |_, layer| LayerConductance::at(layer));
+            let method = set(method, &settings.layer()?, |_, layer| LayerConductance::at(layer));
             Ok(Box::new(set(method, &settings.steps, LayerConductance::steps)))
         },
     },
@@ -251,7 +260,7 @@ pub static METHODS: &[Method] = &[
         paper: "https://arxiv.org/abs/1802.03788",
         build: |settings| {
             let method = InternalInfluence::default();
-            let method = set(method, &settings.layer, |_, layer| InternalInfluence::at(layer));
+            let method = set(method, &settings.layer()?, |_, layer| InternalInfluence::at(layer));
             Ok(Box::new(set(method, &settings.steps, InternalInfluence::steps)))
         },
     },
@@ -260,7 +269,7 @@ pub static METHODS: &[Method] = &[
         title: "Neuron Gradient",
         family: Family::Neuron,
         paper: "https://arxiv.org/abs/1312.6034",
-        build: |settings| Ok(Box::new(set(Neuron::default(), &settings.layer, Neuron::at))),
+        build: |settings| Ok(Box::new(set(Neuron::default(), &settings.layer()?, Neuron::at))),
     },
     Method {
         name: "neuron-integrated-gradients",
@@ -269,7 +278,7 @@ pub static METHODS: &[Method] = &[
         paper: "https://arxiv.org/abs/1703.01365",
         build: |settings| {
             let inner = set(IntegratedGradients::default(), &settings.steps, IntegratedGradients::steps);
-            Ok(Box::new(set(Neuron::over(inner), &settings.layer, Neuron::at)))
+            Ok(Box::new(set(Neuron::over(inner), &settings.layer()?, Neuron::at)))
         },
     },
     Method {
@@ -278,7 +287,7 @@ pub static METHODS: &[Method] = &[
         family: Family::Neuron,
         paper: "https://arxiv.org/abs/1805.12233",
         build: |settings| {
-            let method = set(NeuronConductance::default(), &settings.layer, NeuronConductance::at);
+            let method = set(NeuronConductance::default(), &settings.layer()?, NeuronConductance::at);
             Ok(Box::new(set(method, &settings.steps, NeuronConductance::steps)))
         },
     },
@@ -287,21 +296,24 @@ pub static METHODS: &[Method] = &[
         title: "Raw Attention",
         family: Family::Attention,
         paper: "https://arxiv.org/abs/1706.03762",
-        build: |_| Ok(Box::new(RawAttention::default())),
+        build: |settings| raw_attention(RawAttention::default(), settings),
     },
     Method {
         name: "gradient-attention",
         title: "Gradient-weighted Attention",
         family: Family::Attention,
         paper: "https://arxiv.org/abs/2103.15679",
-        build: |_| Ok(Box::new(RawAttention::default().weight(HeadWeight::Gradient))),
+        build: |settings| raw_attention(RawAttention::default().weight(HeadWeight::Gradient), settings),
     },
     Method {
         name: "attention-grad-cam",
         title: "Attention Grad-CAM",
         family: Family::Attention,
         paper: "https://arxiv.org/abs/2012.09838",
-        build: |_| Ok(Box::new(AttentionGradCam::default())),
+        build: |settings| {
+            let method = AttentionGradCam::default();
+            Ok(Box::new(set(method, &settings.layer()?, |_, layer| AttentionGradCam::at(layer))))
+        },
     },
     Method {
         name: "attention-rollout",
@@ -338,7 +350,27 @@ fn class_activation<W: Weighting + 'static>(
     method: ClassActivation<W>,
     settings: &Settings,
 ) -> Result<Box<dyn Explain>> {
-    Ok(Box::new(set(method, &settings.layer, ClassActivation::and)))
+    Ok(Box::new(settings.layers.iter().fold(method, ClassActivation::and)))
+}
+
+fn raw_attention(method: RawAttention, settings: &Settings) -> Result<Box<dyn Explain>> {
+    let method = set(method, &settings.layer()?, RawAttention::at);
+    Ok(Box::new(set(method, &settings.head, RawAttention::head)))
+}
+
+impl Settings {
+    /// The layer of a method that has one.
+    fn layer(&self) -> Result<Option<String>> {
+        match &self.layers[..] {
+            [] => Ok(None),
+            [layer] if !layer.contains('*') => Ok(Some(layer.clone())),
+            several => Err(Error::Setting {
+                setting: "layer of this method",
+                value: several.join(", "),
+                expected: "the name of one layer",
+            }),
+        }
+    }
 }
 
 fn integrated_gradients(settings: &Settings) -> IntegratedGradients {

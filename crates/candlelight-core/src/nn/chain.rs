@@ -79,12 +79,15 @@ pub trait Part {
 }
 
 /// Runs `parts` one after the other: as one operation as far as they are chains that nobody looks into, and as layers
-/// where somebody does.
+/// where somebody does. Parts whose result is replaced do not run.
 ///
 /// # Errors
 /// Those of the layers.
 pub fn run_parts(parts: &[&dyn Part], x: &Tensor) -> Result<Tensor> {
-    let (mut x, mut rest) = (x.clone(), parts);
+    let (mut x, mut rest) = match replaced(parts) {
+        Some((name, shown, rest)) => (scope::tap(name, &shown)?, rest),
+        None => (x.clone(), parts),
+    };
     while let [first, ..] = rest {
         let chains = unwatched(rest);
         let ran = match run(&chains, &x)? {
@@ -100,6 +103,14 @@ pub fn run_parts(parts: &[&dyn Part], x: &Tensor) -> Result<Tensor> {
         rest = &rest[ran..];
     }
     Ok(x)
+}
+
+/// The last of the first parts whose output is replaced while nobody looks at those before it: its name, what to show in
+/// it, and the parts behind it.
+fn replaced<'a, 'p>(parts: &'a [&'p dyn Part]) -> Option<(&'p str, Tensor, &'a [&'p dyn Part])> {
+    let chains = unwatched(parts);
+    let name = chains.last()?.output.as_deref()?;
+    Some((name, scope::replacement(name)?, &parts[chains.len()..]))
 }
 
 /// The chains of the first parts, up to one that is looked into or whose output is watched.
@@ -326,4 +337,50 @@ fn folded(conv: &Conv2d, norm: Option<&BatchNorm>) -> Result<(Tensor, Tensor)> {
     let (scale, shift) = norm.affine()?;
     let bias = ((bias * &scale)? + shift)?;
     Ok((weight.broadcast_mul(&scale.reshape(((), 1, 1, 1))?)?, bias))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scope::{Selector, Watch, watch};
+    use candle_core::Device;
+
+    /// A chain that fits no input of this test, and layers that fail.
+    struct Unfit(Chain);
+
+    impl Part for Unfit {
+        fn chain(&self) -> Option<&Chain> {
+            Some(&self.0)
+        }
+
+        fn layers(&self, _: &Tensor) -> Result<Tensor> {
+            candle_core::bail!("it ran")
+        }
+    }
+
+    fn unfit(name: &str) -> Result<Unfit> {
+        let weight = Tensor::ones((2, 7, 1, 1), DType::F64, &Device::Cpu)?;
+        let conv =
+            Conv2d::new(weight, None, super::super::Conv2dConfig::default()).at(format!("{name}.conv"));
+        let chain = Chain::record(|chain| chain.conv(chain.input(), &conv, None));
+        chain.map(|chain| Unfit(chain.shown_as(name))).ok_or_else(|| candle_core::Error::msg("no chain"))
+    }
+
+    #[test]
+    fn parts_whose_result_is_replaced_do_not_run() -> crate::Result<()> {
+        let (first, second) = (unfit("first")?, unfit("second")?);
+        let model = |x: &Tensor| run_parts(&[&first, &second], x);
+        let x = Tensor::zeros((1, 3, 4, 4), DType::F64, &Device::Cpu)?;
+        let versions = Tensor::arange(0.0, 6.0, &Device::Cpu)?.reshape((3, 2, 1, 1))?;
+        let with = |name: &str, mark: Watch| watch(&model, &x, vec![(Selector::Name(name.to_owned()), mark)]);
+        for mark in [Watch::Replace(versions.clone()), Watch::Fan(versions.clone())] {
+            let tape = with("second", mark.clone())?;
+            assert_eq!(tape.output().flatten_all()?.to_vec1::<f64>()?, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+            assert_eq!(tape.only()?.activation().dims(), [3, 2, 1, 1]);
+            assert!(with("first", mark.clone()).is_err(), "what lies above runs");
+            assert!(with("first.conv", mark).is_err(), "what is watched runs");
+        }
+        assert!(with("second", Watch::Observe).is_err());
+        Ok(())
+    }
 }

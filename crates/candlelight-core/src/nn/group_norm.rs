@@ -6,7 +6,7 @@ use super::planes::{plane_affine, sum_channels};
 use super::ruled::detached;
 use super::{Module, VarBuilder};
 use crate::rules::Form;
-use crate::scope::{Asking, Kind, account, report, rule_for};
+use crate::scope::{Asking, Kind, account, report, report_biased, rule_for};
 use crate::vjp::vjp_of_fresh;
 use candle_core::{Result, Tensor};
 
@@ -61,6 +61,14 @@ impl GroupNorm {
             ),
         }
     }
+
+    /// What `y` is beyond the derivative at `x` times `x`, as of a layer norm.
+    fn beyond(&self, x: &Tensor, y: &Tensor) -> Result<Tensor> {
+        let rows = (x.elem_count() / self.width(x)?.max(1), self.width(x)?);
+        let (input, weight) = (x.detach().contiguous()?.reshape(rows)?, self.weight.detach());
+        let along = Rows::Standardized.gradient(&input, &input, self.eps)?.reshape(x.shape())?;
+        y.detach() - plane_affine(&along, &weight, &weight.zeros_like()?)?
+    }
 }
 
 impl Module for GroupNorm {
@@ -89,7 +97,7 @@ impl Module for GroupNorm {
             Ok(vec![dx, Some(sum_channels(&(g * &unit)?)?), Some(sum_channels(g)?)])
         };
         let y = vjp_of_fresh(&[x, &self.weight, &self.bias], y, pullback)?;
-        report(&self.name, Kind::LayerNorm, 0, y)
+        report_biased(&self.name, Kind::LayerNorm, 0, y, |y| self.beyond(x, y).map(Some))
     }
 }
 

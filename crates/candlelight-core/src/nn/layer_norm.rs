@@ -7,7 +7,7 @@ use super::normalise::Rows;
 use super::ruled::detached;
 use super::{Module, VarBuilder, arguments};
 use crate::rules::Form;
-use crate::scope::{Asking, Kind, account, report, rule_for};
+use crate::scope::{Asking, Kind, account, report, report_biased, rule_for};
 use crate::vjp::{Gradients, vjp_of_fresh};
 use candle_core::{Result, Tensor};
 
@@ -66,6 +66,13 @@ impl LayerNorm {
         self.rows == Rows::Standardized
     }
 
+    /// What `y` is beyond the derivative at `x` times `x`: nearly all of it, because a norm forgets how large its input
+    /// is. The derivative of the rows is symmetric.
+    fn beyond(&self, x: &Tensor, y: &Tensor) -> Result<Tensor> {
+        let x = x.detach();
+        y.detach() - self.rows.gradient(&x, &x, self.eps)?.broadcast_mul(&self.weight.detach())?
+    }
+
     fn pull_back(&self) -> impl Fn(&Tensor, &Tensor, &Tensor) -> Result<Gradients> + Send + Sync + 'static {
         let (weight, rows, eps) = (self.weight.detach(), self.rows, self.eps);
         let trained = self.weight.track_op() || self.bias.as_ref().is_some_and(Tensor::track_op);
@@ -97,7 +104,7 @@ impl Module for LayerNorm {
         let pull_back = self.pull_back();
         let pullback = move |_: &Tensor, g: &Tensor| pull_back(&input, &unit, g);
         let y = vjp_of_fresh(&arguments(x, &self.weight, &self.bias), y, pullback)?;
-        report(&self.name, Kind::LayerNorm, 0, y)
+        report_biased(&self.name, Kind::LayerNorm, 0, y, |y| self.beyond(x, y).map(Some))
     }
 }
 

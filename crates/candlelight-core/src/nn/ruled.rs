@@ -3,7 +3,7 @@
 use crate::rules::affine::Affine;
 use crate::rules::ledger::Account;
 use crate::rules::{Form, Rule, ratio};
-use crate::scope::{Asking, Kind, Trace, account, leave, report, rule_for, trace_of};
+use crate::scope::{Asking, Kind, Trace, account, leave, report, report_biased, rule_for, trace_of};
 use crate::vjp::{vjp, vjp_of_fresh};
 use candle_core::{Result, Tensor};
 
@@ -17,7 +17,7 @@ pub(super) fn affine(
 ) -> Result<Tensor> {
     let form = if kind == Kind::BatchNorm { Form::Scale } else { Form::Affine };
     let Some(rule) = rule_for(Asking::new(name, &kind, form)) else {
-        return report(name, kind, macs, plain()?);
+        return report_biased(name, kind, macs, plain()?, |_| Ok(affine()?.bias()));
     };
     let (affine, book) = (affine()?, account(name, kind, &rule));
     let y = affine.output(&x.detach())?;

@@ -52,6 +52,11 @@ impl Affine {
         self.map.is_scale()
     }
 
+    /// b, of a shape that broadcasts over the outputs.
+    pub fn bias(&self) -> Option<Tensor> {
+        self.bias.clone()
+    }
+
     /// W·x + b.
     pub fn output(&self, x: &Tensor) -> Result<Tensor> {
         plus(self.product(x, &self.weight)?, self.bias.as_ref())

@@ -4,7 +4,7 @@
 mod inside;
 
 use crate::error::continue_or_cancel;
-use crate::scope::{Rules, Tape, bytes_held, unwatched};
+use crate::scope::{Rules, Tape, bytes_held, unwatched, weighed};
 use crate::target::{Resolved, check_one_per_row};
 use crate::{Budget, Cost, Error, Model, Progress, Query, Result, Target};
 use candle_core::{DType, Tensor, Var};
@@ -30,6 +30,8 @@ pub(crate) struct Run<'a> {
     model: &'a dyn Model,
     query: &'a Query,
     batch: usize,
+    /// The bytes for which `batch` is too small a guess until a row was weighed.
+    unweighed: Option<usize>,
     progress: Progress,
     cost: Cost,
 }
@@ -50,9 +52,58 @@ impl<'a> Run<'a> {
     /// A run whose gradients obey `rules`.
     pub(crate) fn under(rules: Rules, model: &'a dyn Model, query: &'a Query, rows: usize) -> Result<Self> {
         check_input(query.input())?;
-        let batch = batch_rows(&rules, model, query, rows)?;
         let progress = Progress { done: 0, of: rows };
-        Ok(Self { rules, model, query, batch, progress, cost: Cost::default() })
+        let mut run =
+            Self { rules, model, query, batch: 1, unweighed: None, progress, cost: Cost::default() };
+        match query.budget_asked() {
+            Budget::Rows(rows) => run.batch = rows.max(1),
+            Budget::Bytes(bytes) => run.unweighed = Some(bytes),
+            Budget::Auto => run.unweighed = Some(AUTO_BYTES),
+        }
+        if rows > run.rows() {
+            run.weigh()?;
+        }
+        Ok(run)
+    }
+
+    /// Settles the batch by a pass of one row that serves nothing else. Where the query's rows go through the model once,
+    /// the first of them is weighed on its way ([`part`](Self::part)).
+    fn weigh(&mut self) -> Result<()> {
+        if self.unweighed.is_some() {
+            let held = bytes_held(&self.rules, self.model, &self.input().narrow(0, 0, 1)?)?;
+            self.settle(held)?;
+        }
+        Ok(())
+    }
+
+    /// The batch that fits, after a row whose pass held so many bytes.
+    fn settle(&mut self, held: usize) -> Result<()> {
+        let Some(bytes) = self.unweighed.take() else { return Ok(()) };
+        let most = if self.query.budget_asked() == Budget::Auto { AUTO_ROWS } else { usize::MAX };
+        self.batch = (bytes / row_bytes(held, &self.input().narrow(0, 0, 1)?).max(1)).clamp(1, most);
+        Ok(())
+    }
+
+    /// The part of the query's rows behind the first `done`, sent through `f`.
+    fn part<R>(
+        &mut self,
+        done: usize,
+        f: impl FnOnce(&Self, &Tensor) -> Result<R>,
+    ) -> Result<Option<(Range<usize>, R)>> {
+        let range = done..(done + self.batch).min(self.rows());
+        if range.is_empty() {
+            return Ok(None);
+        }
+        let x = self.input().narrow(0, range.start, range.len())?;
+        let result = match self.unweighed {
+            None => f(self, &x)?,
+            Some(_) => {
+                let (result, held) = weighed(|| f(self, &x));
+                self.settle(held)?;
+                result?
+            }
+        };
+        Ok(Some((range, result)))
     }
 
     pub(crate) fn input(&self) -> &'a Tensor {
@@ -153,13 +204,16 @@ impl<'a> Run<'a> {
 
     /// Score and gradient of the query's own rows, each in one pass.
     pub(crate) fn gradients_of_input(&mut self) -> Result<(Prediction, Tensor)> {
-        let (mut predictions, mut gradients) = (Vec::new(), Vec::new());
-        for range in self.batches(self.rows()) {
-            let x = Var::from_tensor(&self.input().narrow(0, range.start, range.len())?.contiguous()?)?;
-            let outputs = self.outputs(&x, self.rules.forward(self.model, &x)?)?;
+        let (mut predictions, mut gradients, mut done) = (Vec::new(), Vec::new(), 0);
+        let forward = |run: &Self, x: &Tensor| {
+            let x = Var::from_tensor(&x.contiguous()?)?;
+            Ok((run.outputs(&x, run.rules.forward(run.model, &x)?)?, x))
+        };
+        while let Some((range, (outputs, x))) = self.part(done, forward)? {
             let (prediction, scores) = self.resolve(&range, &outputs)?;
             gradients.push(gradient(&scores, &x)?);
             predictions.push(prediction);
+            done = range.end;
             self.spent(Cost { forwards: range.len(), backwards: range.len() })?;
         }
         Ok((Prediction::join(predictions, self.query.asked()), Tensor::cat(&gradients, 0)?))
@@ -171,15 +225,17 @@ impl<'a> Run<'a> {
         record: impl Fn(&Tensor) -> Result<Tape>,
         mut visit: impl FnMut(&Tape, &Tensor) -> Result<(R, Cost)>,
     ) -> Result<(Prediction, Vec<R>)> {
-        let (mut predictions, mut results) = (Vec::new(), Vec::new());
-        for range in self.batches(self.rows()) {
-            let x = self.input().narrow(0, range.start, range.len())?;
-            let tape = record(&x)?;
-            let outputs = self.outputs(&x, tape.output().clone())?;
+        let (mut predictions, mut results, mut done) = (Vec::new(), Vec::new(), 0);
+        let forward = |run: &Self, x: &Tensor| {
+            let tape = record(x)?;
+            Ok((run.outputs(x, tape.output().clone())?, tape))
+        };
+        while let Some((range, (outputs, tape))) = self.part(done, forward)? {
             let (prediction, scores) = self.resolve(&range, &outputs)?;
             let (result, cost) = visit(&tape, &scores)?;
             predictions.push(prediction);
             results.push(result);
+            done = range.end;
             self.spent(cost)?;
         }
         Ok((Prediction::join(predictions, self.query.asked()), results))
@@ -275,24 +331,11 @@ fn gradient(scores: &Tensor, x: &Var) -> Result<Tensor> {
     }
 }
 
-fn batch_rows(rules: &Rules, model: &dyn Model, query: &Query, rows: usize) -> Result<usize> {
-    let bytes = match query.budget_asked() {
-        Budget::Rows(rows) => return Ok(rows.max(1)),
-        _ if rows <= 1 => return Ok(1),
-        Budget::Bytes(bytes) => bytes,
-        Budget::Auto => AUTO_BYTES,
-    };
-    let fitting = bytes / row_bytes(rules, model, &query.input().narrow(0, 0, 1)?)?.max(1);
-    let most = if query.budget_asked() == Budget::Auto { AUTO_ROWS } else { usize::MAX };
-    Ok(fitting.clamp(1, most))
-}
-
-/// Bytes that one row's gradient pass holds at its peak, by the outputs of the layers that it shows.
-fn row_bytes(rules: &Rules, model: &dyn Model, row: &Tensor) -> Result<usize> {
+/// Bytes that one row's gradient pass holds at its peak, by what its layers held.
+fn row_bytes(held: usize, row: &Tensor) -> usize {
     let input = row.elem_count() * row.dtype().size_in_bytes();
-    let held = bytes_held(rules, model, row)?;
     let held = if held == 0 { UNSEEN_PER_INPUT * input } else { held + input };
-    Ok(PASS_PER_HELD * held + COPIES_PER_INPUT * input)
+    PASS_PER_HELD * held + COPIES_PER_INPUT * input
 }
 
 /// Refuses inputs that nothing can be said about.

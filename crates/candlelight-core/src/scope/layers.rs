@@ -1,5 +1,6 @@
 //! What a model is made of, seen by running it once.
 
+use super::selector::matches;
 use super::{Kind, Purpose, Rules, Scope, Selector, Watch, watch, within};
 use crate::error::nearest;
 use crate::schedule::not_finite;
@@ -30,6 +31,30 @@ pub fn layers(model: &dyn Model, x: &Tensor) -> Result<Vec<LayerInfo>> {
     let (output, scope) = within(scope, || model.forward(&x.detach()));
     output?;
     Ok(scope.seen)
+}
+
+/// The layers among `seen` that a name or a pattern means: in a pattern `*` stands for any part of a name between two
+/// dots, and `**` for any part at all.
+///
+/// # Errors
+/// [`Error::UnknownLayer`] if there is none, with the nearest names.
+///
+/// # Example
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use candlelight_core::{layers, layers_like, tap};
+///
+/// let model = |x: &Tensor| tap("stage2.add", &tap("stage1.add", x)?)?.sum(1);
+/// let seen = layers(&model, &Tensor::zeros((1, 3), candle_core::DType::F32, &Device::Cpu)?)?;
+/// assert_eq!(layers_like("stage*.add", &seen)?.len(), 2);
+/// assert!(layers_like("stage*", &seen).is_err());
+/// # Ok::<(), candlelight_core::Error>(())
+/// ```
+pub fn layers_like<'a>(pattern: &str, seen: &'a [LayerInfo]) -> Result<Vec<&'a LayerInfo>> {
+    match seen.iter().filter(|layer| matches(pattern, &layer.name)).collect::<Vec<_>>() {
+        none if none.is_empty() => Err(shown(pattern, seen)),
+        meant => Ok(meant),
+    }
 }
 
 /// Bytes that a forward pass under `rules` holds for its pass back, as far as the layers show; 0 if there are none.

@@ -14,13 +14,12 @@ mod tape;
 mod trace;
 
 pub use grid::{TokenGrid, token_grid};
-pub use layers::{LayerInfo, layers};
+pub use layers::{LayerInfo, layers, layers_like};
 pub use selector::Selector;
 pub use tape::{Tape, Watched};
 
 pub(crate) use layers::{bytes_held, first_not_finite, shown};
 pub(crate) use rules::{Asking, Planned, Rules, account, rule_for};
-pub(crate) use selector::matches;
 pub(crate) use tape::{Watch, watch};
 pub(crate) use trace::{Trace, leave, trace_of};
 
@@ -111,6 +110,25 @@ pub(crate) fn looks_into<'a, L: Iterator<Item = &'a (String, Kind)>>(layers: imp
     with_scope(looks).unwrap_or(false)
 }
 
+/// What stands in place of the output of `name`, if nobody needs it to run: what is to be shown in its name.
+pub(crate) fn replacement(name: &str) -> Option<Tensor> {
+    let replaced = |scope: &mut Scope| {
+        let means = |(selector, _): &&(Selector, Watch)| selector.matches(name, Kind::Tap, 0);
+        match scope.watches.iter().find(means) {
+            Some((_, Watch::Replace(output))) => Some(output.clone()),
+            Some((_, Watch::Fan(versions))) => versions.narrow(0, 0, 1).ok(),
+            _ => None,
+        }
+    };
+    with_scope(replaced).flatten()
+}
+
+/// Runs `f` and counts the bytes that its layers show or hold for the pass back.
+pub(crate) fn weighed<R>(f: impl FnOnce() -> R) -> (R, usize) {
+    let (result, scope) = within(Scope { purpose: Purpose::Weigh, ..Scope::default() }, f);
+    (result, scope.held)
+}
+
 /// Tells the scope of bytes that are held for the pass back and are no layer's output.
 pub(crate) fn holds(bytes: usize) {
     with_scope(|scope| scope.held += bytes);
@@ -126,10 +144,31 @@ pub(crate) fn unwatched<R>(f: impl FnOnce() -> R) -> R {
 
 /// A layer's report: `macs` are the multiply-adds that made `x`. An empty name gets the kind and a number.
 pub(crate) fn report(name: &str, kind: Kind, macs: u64, x: Tensor) -> Result<Tensor> {
+    report_biased(name, kind, macs, x, |_| Ok(None))
+}
+
+/// The report of a layer that gives more than its derivative times its input: `bias` is the rest, in a shape that
+/// broadcasts over `x`. It is computed only where somebody watches for it.
+pub(crate) fn report_biased(
+    name: &str,
+    kind: Kind,
+    macs: u64,
+    x: Tensor,
+    bias: impl FnOnce(&Tensor) -> Result<Option<Tensor>>,
+) -> Result<Tensor> {
     match with_scope(|scope| scope.note(name, kind, macs, &x)) {
+        Some(Some((Watch::Bias, slot))) => match bias(&x)? {
+            Some(bias) => tape::record(slot, bias.broadcast_as(x.shape())?.detach(), x),
+            None => Ok(x),
+        },
         Some(Some((watch, slot))) => tape::apply(watch, slot, x),
         _ => Ok(x),
     }
+}
+
+/// Shows the model's input as what it is among the biases: the one that is not the model's.
+pub(crate) fn source(x: &Tensor) -> Result<Tensor> {
+    report_biased("input", Kind::Tap, 0, x.clone(), |x| Ok(Some(x.clone())))
 }
 
 /// What a scope is there for.
@@ -220,12 +259,14 @@ fn with_scope<R>(f: impl FnOnce(&mut Scope) -> R) -> Option<R> {
 }
 
 /// Runs `f` under `scope` and gives back both what `f` returned and what the scope noted. The rules of a scope hold in
-/// the scopes inside it: a model that watches itself is still under them.
+/// the scopes inside it: a model that watches itself is still under them. What is held inside is held outside.
 pub(crate) fn within<R>(mut scope: Scope, f: impl FnOnce() -> R) -> (R, Scope) {
     if let Some(rules) = with_scope(|outer| outer.rules.clone()).filter(|rules| !rules.is_empty()) {
         scope.rules = rules;
     }
     let guard = guard::Guard::enter(Some(scope));
     let result = f();
-    (result, guard.leave())
+    let scope = guard.leave();
+    holds(scope.held);
+    (result, scope)
 }

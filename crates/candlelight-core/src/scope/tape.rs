@@ -19,6 +19,8 @@ pub(crate) enum Watch {
     Split,
     /// As [`Watch::Cut`], with this in place of the layer's own output.
     Replace(Tensor),
+    /// As [`Watch::Through`] at layers that have a bias, which is kept in place of the output.
+    Bias,
     /// The layer's one row is replaced by these: versions of it. Nothing is differentiated.
     Fan(Tensor),
 }
@@ -50,12 +52,20 @@ pub(super) fn apply(watch: Watch, slot: Slot, x: Tensor) -> candle_core::Result<
         _ => x,
     };
     let kept = if matches!(watch, Watch::Split) { x.clone() } else { x.detach() };
+    match watch {
+        Watch::Observe | Watch::Fan(_) => {
+            slot.with(|slot| slot.0 = Some(kept));
+            Ok(x)
+        }
+        Watch::Through | Watch::Bias => record(slot, kept, x),
+        Watch::Cut | Watch::Split | Watch::Replace(_) => record(slot, kept, x.detach()),
+    }
+}
+
+/// Keeps `kept`, and records the gradient that flows through `x`.
+pub(super) fn record(slot: Slot, kept: Tensor, x: Tensor) -> candle_core::Result<Tensor> {
     slot.with(|slot| slot.0 = Some(kept));
-    let below = match watch {
-        Watch::Observe | Watch::Fan(_) => return Ok(x),
-        Watch::Through if x.track_op() => x,
-        _ => Var::from_tensor(&x.detach())?.into_inner(),
-    };
+    let below = if x.track_op() { x } else { Var::from_tensor(&x)?.into_inner() };
     vjp(&[&below], below.detach(), move |_, gradient| {
         slot.with(|slot| slot.1 = Some(gradient.clone()));
         Ok(vec![Some(gradient.clone())])

@@ -2,7 +2,7 @@
 
 use super::Passes;
 use crate::methods::layer::last_map;
-use crate::scope::{Kind, LayerInfo, layers, matches, shown};
+use crate::scope::{Kind, LayerInfo, layers, layers_like, shown};
 use crate::{Model, Result};
 use candle_core::Tensor;
 
@@ -47,10 +47,8 @@ impl Layers {
         }
         let mut names = Vec::new();
         for pattern in &self.0 {
-            let meant = seen.iter().filter(|layer| match pattern.contains('*') {
-                true => is_map(layer) && matches(pattern, &layer.name),
-                false => layer.name == *pattern,
-            });
+            let named = !pattern.contains('*');
+            let meant = layers_like(pattern, seen)?.into_iter().filter(|layer| named || is_map(layer));
             let before = names.len();
             names.extend(meant.map(|layer| layer.name.clone()));
             if names.len() == before {

@@ -1,6 +1,7 @@
 //! A layer's output and gradient as maps.
 
 use crate::methods::layer::{Seen, laid_out};
+use crate::scope::Kind;
 use crate::{Error, Placement, Result};
 use candle_core::Tensor;
 
@@ -45,7 +46,7 @@ impl<'a> Maps<'a> {
 }
 
 fn maps(x: &Tensor, seen: &Seen) -> Result<Tensor> {
-    if matches!(x.dims(), [_, _, h, w] if h * w > 1) {
+    if seen.kind != Kind::AttentionWeights && matches!(x.dims(), [_, _, h, w] if h * w > 1) {
         return Ok(x.clone());
     }
     laid_out(x, seen.grid())?.ok_or_else(|| Error::Shape {
@@ -53,7 +54,7 @@ fn maps(x: &Tensor, seen: &Seen) -> Result<Tensor> {
         found: x.dims().to_vec(),
         expected: format!(
             "maps [N, C, h, w] with a spatial extent, or patch tokens [N, T, C] of a model that calls \
-             `token_grid`; layer `{}` has neither",
+             `token_grid`; layer `{}` has neither (attention has maps of its own: attention-grad-cam)",
             seen.name
         ),
     })

@@ -135,7 +135,7 @@ impl<W: Weighting> Explain for ClassActivation<W> {
         let (prediction, seen) = Seen::all(&mut run, model, &found.names, W::WANTED, the_grid)?;
         let mut maps = Vec::with_capacity(seen.len());
         for seen in &seen {
-            seen.check_patches_read(model, query.input())?;
+            seen.check_patches_read(&mut run, model, &prediction.target)?;
             let mut asked = Asked { run: &mut run, prediction: &prediction };
             let map = self.map(&Maps::new(seen)?, &mut asked)?;
             maps.push((map, seen.placement()));

@@ -151,6 +151,14 @@ impl Curve {
         }
     }
 
+    /// What `y` is beyond the derivative at `x` times `x`; nothing of a curve that is straight on both sides of 0.
+    pub fn beyond(self, x: &Tensor, y: &Tensor) -> Result<Option<Tensor>> {
+        match self {
+            Self::Relu | Self::LeakyRelu(_) => Ok(None),
+            _ => (y - self.gradient(x, x)?).map(Some),
+        }
+    }
+
     /// `g` times the derivative at every element of `x`, by kernels or by candle.
     fn gradient(self, x: &Tensor, g: &Tensor) -> Result<Tensor> {
         match has_kernels(x) {

@@ -9,7 +9,7 @@ pub use prelu::{PReLU, prelu};
 use super::Module;
 use crate::rules::Form;
 use crate::rules::ledger::Account;
-use crate::scope::{Asking, Kind, account, report, rule_for};
+use crate::scope::{Asking, Kind, account, report_biased, rule_for};
 use candle_core::{D, Result, Tensor};
 use curve::Curve;
 use serde::{Deserialize, Serialize};
@@ -77,7 +77,9 @@ impl Activation {
             }
             None => swiglu(x)?,
         };
-        report(name, Kind::Activation, 0, y)
+        report_biased(name, Kind::Activation, 0, y, |y| {
+            self.curve().map_or(Ok(None), |curve| curve.beyond(&x.detach(), &y.detach()))
+        })
     }
 
     /// The function of one number that it is; nothing if it is none.

@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests, which clippy.toml cannot tell from other functions
 
-#[path = "../../models/tests/common/mod.rs"]
+#[path = "../../../models/tests/common/mod.rs"]
 mod common;
+mod layers;
 
 use candle_core::{DType, Device, Tensor};
 use image::{DynamicImage, ImageFormat, RgbImage};
@@ -225,7 +226,7 @@ fn grey_alpha_16_bit_and_cmyk_images_are_accepted() {
         png(&folder, "alpha.png", colour.to_rgba8()),
         png(&folder, "deep.png", colour.to_rgb16()),
         png(&folder, "deep-grey.png", colour.to_luma16()),
-        file(&folder, "cmyk.jpg", include_bytes!("../../crates/candlelight-image/tests/data/cmyk.jpg")),
+        file(&folder, "cmyk.jpg", include_bytes!("../../../crates/candlelight-image/tests/data/cmyk.jpg")),
     ];
     let images: Vec<&str> = pictures.iter().map(|path| text(path)).collect();
     let out = folder.path().join("out");

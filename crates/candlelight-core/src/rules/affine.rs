@@ -1,7 +1,7 @@
 //! Rules at layers with weights: linear layers, convolutions, and the batch norms that are merged into them.
 
 use super::ledger::Account;
-use super::ratio::{over, relevance, share, signal};
+use super::ratio::{any_negative, over, relevance, signal};
 use super::{Bias, Rule, STABILISER};
 use crate::Bounds;
 use candle_core::{Result, Tensor};
@@ -105,9 +105,11 @@ impl Affine {
         g: &Tensor,
         book: &Account,
     ) -> Result<Tensor> {
-        book.received(y, g)?;
         let back = Back { affine: self, x, book };
-        let r = || relevance(y, g);
+        let r = || {
+            book.received(y, g)?;
+            relevance(y, g)
+        };
         let signal = match rule {
             Rule::Epsilon(epsilon, Bias::Absorbs) => back.epsilon(*epsilon, y, g)?,
             Rule::Epsilon(epsilon, Bias::Ignored) => {
@@ -125,7 +127,7 @@ impl Affine {
             }
             Rule::Flat => signal(&back.by_weight(&self.weight.ones_like()?, None, &r()?)?, x)?,
             Rule::Excitation => back.excitation(&r()?)?,
-            _ => self.transpose(g, &self.weight)?,
+            _ => candle_core::bail!("rule `{rule}` has no form at layers with weights"),
         };
         book.passed(x, &signal)?;
         Ok(signal)
@@ -157,8 +159,10 @@ struct Back<'a> {
 
 impl Back<'_> {
     fn epsilon(&self, epsilon: f64, y: &Tensor, g: &Tensor) -> Result<Tensor> {
-        let s = share(y, g, epsilon)?;
-        self.absorbed(self.affine.bias.as_ref(), y, &s, (epsilon, 1.0))?;
+        let s = self.book.share(y, g, epsilon)?;
+        if let Some(bias) = &self.affine.bias {
+            self.book.constant(bias, &s, 1.0)?;
+        }
         self.affine.transpose(&s, &self.affine.weight)
     }
 
@@ -249,26 +253,11 @@ impl Back<'_> {
         times: f64,
     ) -> Result<Tensor> {
         let z = plus(z, bias)?;
-        let s = over(r, &z, epsilon)?;
-        self.absorbed(bias, &z, &s, (epsilon, times))?;
-        Ok(s)
-    }
-
-    /// Notes what bias and stabiliser of the denominators `z` take of the relevance per unit `s`.
-    fn absorbed(
-        &self,
-        bias: Option<&Tensor>,
-        z: &Tensor,
-        s: &Tensor,
-        (epsilon, times): (f64, f64),
-    ) -> Result<()> {
+        let s = self.book.over(r, &z, epsilon, times)?;
         if let Some(bias) = bias {
-            self.book.constant(bias, s, times)?;
+            self.book.constant(bias, &s, times)?;
         }
-        if epsilon > 0.0 {
-            self.book.stabilised(z, s, epsilon, times)?;
-        }
-        Ok(())
+        Ok(s)
     }
 }
 
@@ -281,11 +270,10 @@ struct Parts {
 
 impl Parts {
     fn of(x: &Tensor) -> Result<Self> {
-        let below = x.lt(0.0)?;
-        let none = below.max_all()?.to_scalar::<u8>()? == 0;
-        if none {
+        if !any_negative(x)? {
             return Ok(Self { positive: x.clone(), negative: None });
         }
+        let below = x.lt(0.0)?;
         let [positive, negative] = Self::both(x)?;
         Ok(Self { positive, negative: Some((negative, below)) })
     }

@@ -1,9 +1,7 @@
 //! The elementwise functions behind the activations, with exact derivatives; at a kink the derivative is PyTorch's.
 
 use super::super::elements::{self, Number, has_kernels, with_element, zip_map};
-use super::super::ruled;
-use crate::rules::ledger::Account;
-use crate::rules::{Form, Rule};
+use crate::rules::{Form, Rule, ratio};
 use crate::vjp::vjp_behind;
 use candle_core::{Result, Tensor};
 use candlelight_kernels::{self as kernels, Element};
@@ -135,14 +133,14 @@ impl Curve {
 
     /// The curve over every element of `x`, joined to the graph; under a rule that fits its [`form`](Self::form), that
     /// is what passes back.
-    pub fn apply(self, x: &Tensor, rule: Option<Rule>, book: Account) -> Result<Tensor> {
+    pub fn apply(self, x: &Tensor, rule: Option<Rule>) -> Result<Tensor> {
         let input = x.detach();
         let y = match has_kernels(&input) {
             true => with_element!(input, T => self.values::<T>(&input))?,
             false => self.value_by_candle(&input)?,
         };
         match rule {
-            Some(Rule::Pass) => ruled::passed(x, y, book),
+            Some(Rule::Pass) => vjp_behind(x, y, move |_, g| self.passed_on(&input, g)),
             // Its output tells where it was open, so that nothing holds on to its input.
             None if self == Self::Relu => vjp_behind(x, y, move |y, g| self.gradient(&y.detach(), g)),
             Some(Rule::Guided) => vjp_behind(x, y, move |_, g| self.gradient(&input, &g.relu()?)),
@@ -157,6 +155,17 @@ impl Curve {
             Self::Relu | Self::LeakyRelu(_) => Ok(None),
             _ => (y - self.gradient(x, x)?).map(Some),
         }
+    }
+
+    /// The signal of inputs `x` that get the relevance of their outputs: g · c(f(x)) / c(x).
+    fn passed_on(self, x: &Tensor, g: &Tensor) -> Result<Tensor> {
+        if !has_kernels(x) {
+            return ratio::signal(&ratio::relevance(&self.value_by_candle(x)?, g)?, x);
+        }
+        with_element!(x, T => match self {
+            Self::Relu => zip_map(x, g, #[inline(always)] |x: T, g: T| g * ratio::slope(Self::Relu.value(x), x)),
+            other => zip_map(x, g, #[inline(always)] move |x: T, g: T| g * ratio::slope(other.value(x), x)),
+        })
     }
 
     /// `g` times the derivative at every element of `x`, by kernels or by candle.

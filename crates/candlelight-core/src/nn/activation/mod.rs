@@ -8,8 +8,7 @@ pub use prelu::{PReLU, prelu};
 
 use super::Module;
 use crate::rules::Form;
-use crate::rules::ledger::Account;
-use crate::scope::{Asking, Kind, account, report_biased, rule_for};
+use crate::scope::{Asking, Kind, report_biased, rule_for};
 use candle_core::{D, Result, Tensor};
 use curve::Curve;
 use serde::{Deserialize, Serialize};
@@ -70,11 +69,7 @@ impl Activation {
         let form = self.curve().map_or(Form::Gate, Curve::form);
         let rule = rule_for(Asking { name, kind: Kind::Activation, form, what: &self });
         let y = match self.curve() {
-            Some(curve) => {
-                let book =
-                    rule.as_ref().map(|rule| account(name, Kind::Activation, rule)).unwrap_or_default();
-                curve.apply(x, rule, book)?
-            }
+            Some(curve) => curve.apply(x, rule)?,
             None => swiglu(x)?,
         };
         report_biased(name, Kind::Activation, 0, y, |y| {
@@ -109,7 +104,7 @@ fn swiglu(x: &Tensor) -> Result<Tensor> {
         candle_core::bail!("SwiGLU halves the last axis, which has {width} elements")
     }
     let half = |index: usize| x.narrow(D::Minus1, index * width / 2, width / 2);
-    Curve::Silu.apply(&half(0)?, None, Account::default())? * half(1)?
+    Curve::Silu.apply(&half(0)?, None)? * half(1)?
 }
 
 impl Module for Activation {

@@ -1,9 +1,8 @@
 //! The rectifier whose slope is learned.
 
-use super::super::ruled;
 use super::super::{Module, VarBuilder};
-use crate::rules::{Form, Rule};
-use crate::scope::{Asking, Kind, account, report, rule_for};
+use crate::rules::{Form, Rule, ratio};
+use crate::scope::{Asking, Kind, report, rule_for};
 use crate::vjp::vjp_of_fresh;
 use candle_core::{Result, Tensor};
 
@@ -65,8 +64,10 @@ impl Module for PReLU {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let (input, weight) = (x.detach(), self.spread(x)?);
         let y = input.gt(0.0)?.where_cond(&input, &input.broadcast_mul(&weight)?)?;
-        if let Some(rule @ Rule::Pass) = rule_for(Asking::new(&self.name, &Kind::Activation, Form::Curve)) {
-            let y = ruled::passed(x, y, account(&self.name, Kind::Activation, &rule))?;
+        if let Some(Rule::Pass) = rule_for(Asking::new(&self.name, &Kind::Activation, Form::Curve)) {
+            let pass =
+                move |y: &Tensor, g: &Tensor| ratio::signal(&ratio::relevance(&y.detach(), g)?, &input);
+            let y = vjp_of_fresh(&[x], y, move |y, g| Ok(vec![Some(pass(y, g)?)]))?;
             return report(&self.name, Kind::Activation, 0, y);
         }
         let (trained, shape) = (self.weight.track_op(), self.weight.shape().clone());

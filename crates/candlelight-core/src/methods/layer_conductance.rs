@@ -128,8 +128,11 @@ impl Explain for LayerConductance {
         let version =
             |row, k: usize| Ok(Version::Input((baseline.get(row)? + (path.get(row)? * self.positions[k])?)?));
         let place = (seen.name.as_str(), &prediction.target);
-        layer::along((&mut run, query), place, count, version, |row, _, activation, gradient| {
-            sums[row].add(self.gradient, activation, gradient)
+        layer::along((&mut run, query), place, count, version, |row, k, activation, gradient| {
+            sums[row].add(self.gradient, activation, gradient)?;
+            // A point is a view of its batch: a row that is done must not keep that in memory.
+            sums[row].last.take_if(|_| k + 1 == count);
+            Ok(())
         })?;
         let values = Tensor::stack(&sums.into_iter().map(|sum| sum.values).collect::<Vec<_>>(), 0)?;
         let difference = super::differences(&mut run, &baseline, &prediction)?;

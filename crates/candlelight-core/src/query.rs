@@ -21,7 +21,7 @@ pub type OnProgress = dyn Fn(Progress) -> ControlFlow<()> + Send + Sync;
 /// How much of the input may be in flight at once. It decides the batch, never the result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Budget {
-    /// Two gibibytes of activations, at most 64 rows.
+    /// Two gibibytes of activations, at most 64 rows, and 8 before it is known what a row holds.
     #[default]
     Auto,
     /// So many rows at once.

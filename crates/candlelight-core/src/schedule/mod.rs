@@ -2,9 +2,10 @@
 //! the checks on what the model returns are in one place.
 
 mod inside;
+mod weigh;
 
 use crate::error::continue_or_cancel;
-use crate::scope::{Rules, Tape, bytes_held, unwatched, weighed};
+use crate::scope::{Rules, Tape, unwatched, weighed};
 use crate::target::{Resolved, check_one_per_row};
 use crate::{Budget, Cost, Error, Model, Progress, Query, Result, Target};
 use candle_core::{DType, Tensor, Var};
@@ -13,16 +14,12 @@ use std::ops::Range;
 
 /// Bytes that [`Budget::Auto`] allows.
 const AUTO_BYTES: usize = 2 << 30;
-/// Rows that [`Budget::Auto`] allows.
-const AUTO_ROWS: usize = 64;
-/// A row's gradient pass in units of what it holds: the activations, and as much again for gradients and scratch space.
-const PASS_PER_HELD: usize = 2;
-/// Copies of a row that its pass needs beside that, in units of its input: point, baseline, path, gradient and map.
-const COPIES_PER_INPUT: usize = 8;
+/// Rows that [`Budget::Auto`] sends through a model that nothing is known of.
+const FIRST_ROWS: usize = 8;
+/// What such a row is taken to hold, in units of its input, as deep networks of images do.
+const FIRST_PER_INPUT: usize = 200;
 /// Rows that one worker differentiates together: more fall out of the cache, fewer leave its products small.
 const ROWS_PER_WORKER: usize = 5;
-/// Activations of a model that shows no layers, in units of its input: a guess on the safe side.
-const UNSEEN_PER_INPUT: usize = 64;
 
 /// One run of a method over a query.
 pub(crate) struct Run<'a> {
@@ -30,7 +27,7 @@ pub(crate) struct Run<'a> {
     model: &'a dyn Model,
     query: &'a Query,
     batch: usize,
-    /// The bytes for which `batch` is too small a guess until a row was weighed.
+    /// The bytes for which `batch` is a guess until rows were weighed.
     unweighed: Option<usize>,
     progress: Progress,
     cost: Cost,
@@ -58,30 +55,15 @@ impl<'a> Run<'a> {
         match query.budget_asked() {
             Budget::Rows(rows) => run.batch = rows.max(1),
             Budget::Bytes(bytes) => run.unweighed = Some(bytes),
-            Budget::Auto => run.unweighed = Some(AUTO_BYTES),
+            Budget::Auto => {
+                let row = run.row_bytes(FIRST_PER_INPUT * run.input_bytes());
+                (run.batch, run.unweighed) = ((AUTO_BYTES / row).clamp(1, FIRST_ROWS), Some(AUTO_BYTES));
+            }
         }
         if rows > run.rows() {
             run.weigh()?;
         }
         Ok(run)
-    }
-
-    /// Settles the batch by a pass of one row that serves nothing else. Where the query's rows go through the model once,
-    /// the first of them is weighed on its way ([`part`](Self::part)).
-    fn weigh(&mut self) -> Result<()> {
-        if self.unweighed.is_some() {
-            let held = bytes_held(&self.rules, self.model, &self.input().narrow(0, 0, 1)?)?;
-            self.settle(held)?;
-        }
-        Ok(())
-    }
-
-    /// The batch that fits, after a row whose pass held so many bytes.
-    fn settle(&mut self, held: usize) -> Result<()> {
-        let Some(bytes) = self.unweighed.take() else { return Ok(()) };
-        let most = if self.query.budget_asked() == Budget::Auto { AUTO_ROWS } else { usize::MAX };
-        self.batch = (bytes / row_bytes(held, &self.input().narrow(0, 0, 1)?).max(1)).clamp(1, most);
-        Ok(())
     }
 
     /// The part of the query's rows behind the first `done`, sent through `f`.
@@ -99,7 +81,7 @@ impl<'a> Run<'a> {
             None => f(self, &x)?,
             Some(_) => {
                 let (result, held) = weighed(|| f(self, &x));
-                self.settle(held)?;
+                self.settle(held / range.len());
                 result?
             }
         };
@@ -329,13 +311,6 @@ fn gradient(scores: &Tensor, x: &Var) -> Result<Tensor> {
         0 => Ok(gradient),
         count => Err(Error::NonFinite { what: "the gradient", count, place: String::new() }),
     }
-}
-
-/// Bytes that one row's gradient pass holds at its peak, by what its layers held.
-fn row_bytes(held: usize, row: &Tensor) -> usize {
-    let input = row.elem_count() * row.dtype().size_in_bytes();
-    let held = if held == 0 { UNSEEN_PER_INPUT * input } else { held + input };
-    PASS_PER_HELD * held + COPIES_PER_INPUT * input
 }
 
 /// Refuses inputs that nothing can be said about.

@@ -32,6 +32,7 @@ mod query;
 mod random;
 mod references;
 mod resize;
+mod rules;
 mod schedule;
 mod scope;
 mod target;
@@ -46,13 +47,13 @@ pub use error::{Error, Result};
 pub use explain::Explain;
 pub use methods::{
     AblationCam, AttentionFlow, AttentionGradCam, AttentionPass, AttentionRollout, Attentions, Augmented,
-    BlurIntegratedGradients, Cam, ClassActivation, Deconvnet, Draw, EigenCam, EigenGradCam,
-    ElementWiseGradCam, ExpectedGradients, Family, GradCam, GradCamPlusPlus, GuidedBackprop, GuidedGradCam,
-    GuidedIntegratedGradients, HeadFusion, HeadWeight, HiResCam, Idgi, InputXGradient, IntegratedGradients,
-    InternalInfluence, LayerCam, LayerConductance, LayerGradientXActivation, LayerIntegratedGradients,
-    METHODS, Method, Neuron, NeuronConductance, Noise, Path, Quadrature, RawAttention, ReadsAttention,
-    Saliency, ScoreCam, Settings, SmoothGrad, Statistic, StepGradient, TransformerRelevance, Unit, XGradCam,
-    Xrai, method,
+    BlurIntegratedGradients, Cam, ClassActivation, Deconvnet, DeepLift, DeepLiftShap, Draw, EigenCam,
+    EigenGradCam, ElementWiseGradCam, ExpectedGradients, Family, GradCam, GradCamPlusPlus, GuidedBackprop,
+    GuidedGradCam, GuidedIntegratedGradients, HeadFusion, HeadWeight, HiResCam, Idgi, InputXGradient,
+    IntegratedGradients, InternalInfluence, LayerCam, LayerConductance, LayerGradientXActivation,
+    LayerIntegratedGradients, METHODS, Method, Neuron, NeuronConductance, Noise, Path, Quadrature,
+    RawAttention, ReadsAttention, Saliency, ScoreCam, Settings, SmoothGrad, Statistic, StepGradient,
+    TransformerRelevance, Unit, XGradCam, Xrai, method,
 };
 pub use model::Model;
 pub use placement::{Axis, Placement};

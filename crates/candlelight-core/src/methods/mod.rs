@@ -5,7 +5,10 @@ mod attention;
 mod augmented;
 mod blur_integrated_gradients;
 mod cam;
+mod compared;
 mod deconvnet;
+mod deep_lift;
+mod deep_lift_shap;
 mod expected_gradients;
 mod guided_backprop;
 mod guided_grad_cam;
@@ -41,6 +44,8 @@ pub use cam::{
     HiResCam, LayerCam, ScoreCam, Weighting, XGradCam,
 };
 pub use deconvnet::Deconvnet;
+pub use deep_lift::DeepLift;
+pub use deep_lift_shap::DeepLiftShap;
 pub use expected_gradients::{Draw, ExpectedGradients};
 pub use guided_backprop::GuidedBackprop;
 pub use guided_grad_cam::GuidedGradCam;
@@ -75,6 +80,8 @@ pub enum Family {
     Gradient,
     /// Gradients along paths from a baseline.
     Path,
+    /// Rules that operations obey in place of their gradient.
+    Rule,
     /// Regions of the image.
     Region,
     /// Maps of a layer, weighted by gradients.

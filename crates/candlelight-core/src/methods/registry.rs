@@ -2,11 +2,12 @@
 
 use super::{
     AblationCam, AttentionFlow, AttentionGradCam, AttentionRollout, BlurIntegratedGradients, Cam,
-    ClassActivation, Deconvnet, EigenCam, EigenGradCam, ElementWiseGradCam, ExpectedGradients, Family,
-    GradCam, GradCamPlusPlus, GuidedBackprop, GuidedGradCam, GuidedIntegratedGradients, HeadWeight, HiResCam,
-    Idgi, InputXGradient, IntegratedGradients, InternalInfluence, LayerCam, LayerConductance,
-    LayerGradientXActivation, LayerIntegratedGradients, Method, Neuron, NeuronConductance, RawAttention,
-    Saliency, ScoreCam, Settings, SmoothGrad, TransformerRelevance, Weighting, XGradCam, Xrai,
+    ClassActivation, Deconvnet, DeepLift, DeepLiftShap, EigenCam, EigenGradCam, ElementWiseGradCam,
+    ExpectedGradients, Family, GradCam, GradCamPlusPlus, GuidedBackprop, GuidedGradCam,
+    GuidedIntegratedGradients, HeadWeight, HiResCam, Idgi, InputXGradient, IntegratedGradients,
+    InternalInfluence, LayerCam, LayerConductance, LayerGradientXActivation, LayerIntegratedGradients,
+    Method, Neuron, NeuronConductance, RawAttention, Saliency, ScoreCam, Settings, SmoothGrad,
+    TransformerRelevance, Weighting, XGradCam, Xrai,
 };
 use crate::error::nearest;
 use crate::{Error, Explain, References, Result};
@@ -98,6 +99,20 @@ pub static METHODS: &[Method] = &[
         family: Family::Gradient,
         paper: "https://arxiv.org/abs/1706.03825",
         build: |settings| Ok(Box::new(smooth_grad(settings))),
+    },
+    Method {
+        name: "deep-lift",
+        title: "DeepLIFT",
+        family: Family::Rule,
+        paper: "https://arxiv.org/abs/1704.02685",
+        build: |settings| deep_lift(settings),
+    },
+    Method {
+        name: "deep-lift-shap",
+        title: "DeepSHAP",
+        family: Family::Rule,
+        paper: "https://arxiv.org/abs/1705.07874",
+        build: |settings| Ok(Box::new(deep_lift_shap(settings))),
     },
     Method {
         name: "cam",
@@ -321,6 +336,23 @@ fn integrated_gradients(settings: &Settings) -> IntegratedGradients {
 
 fn expected_gradients(settings: &Settings) -> ExpectedGradients {
     let method = ExpectedGradients::default();
+    let method = settings.until.map_or(method.clone(), |error| method.until(error));
+    let method = settings.steps.map_or(method.clone(), |samples| method.samples(samples));
+    let samples = settings.references.clone().map(References::Samples);
+    settings.baseline.clone().or(samples).map_or(method.clone(), |references| method.references(references))
+}
+
+/// DeepLIFT from a baseline; over a distribution of them it is DeepSHAP.
+fn deep_lift(settings: &Settings) -> Result<Box<dyn Explain>> {
+    Ok(match &settings.baseline {
+        None => Box::new(DeepLift::default()),
+        Some(References::Fixed(baseline)) => Box::new(DeepLift::default().baseline(baseline.clone())),
+        Some(references) => Box::new(DeepLiftShap::default().references(references.clone())),
+    })
+}
+
+fn deep_lift_shap(settings: &Settings) -> DeepLiftShap {
+    let method = DeepLiftShap::default();
     let method = settings.until.map_or(method.clone(), |error| method.until(error));
     let method = settings.steps.map_or(method.clone(), |samples| method.samples(samples));
     let samples = settings.references.clone().map(References::Samples);

@@ -2,9 +2,9 @@
 
 use super::Module;
 use super::elements::{lend, with_element};
+use super::pool2d::joined_maxima;
 use super::resample::Resample;
-use crate::scope::{Kind, report, slides};
-use crate::vjp::vjp_of_fresh;
+use crate::scope::{Kind, Rule, report, rule_for, slides};
 use candle_core::{DType, Device, Result, Tensor};
 use candlelight_kernels::{self as kernels, Window};
 use std::ops::Range;
@@ -77,11 +77,12 @@ impl Module for AdaptiveMaxPool2d {
         let indices = first_maxima(x, self.size)?;
         let (input, shape) = (x.detach().flatten_from(2)?.contiguous()?, x.shape().clone());
         let y = input.gather(&indices, 2)?.reshape((x.dim(0)?, x.dim(1)?, self.size.0, self.size.1))?;
-        let y = vjp_of_fresh(&[x], y, move |_, g| {
+        let to_winners = move |_: &Tensor, g: &Tensor| {
             let zeros = input.zeros_like()?;
-            let dx = zeros.scatter_add(&indices, &g.reshape(indices.shape())?, 2)?;
-            Ok(vec![Some(dx.reshape(&shape)?)])
-        })?;
+            zeros.scatter_add(&indices, &g.reshape(indices.shape())?, 2)?.reshape(&shape)
+        };
+        let rule = rule_for(&self.name, Kind::Pool, "max pool", |rule| rule == Rule::Rescale);
+        let y = joined_maxima(x, y, rule, to_winners)?;
         report(&self.name, Kind::Pool, 0, y)
     }
 }

@@ -1,7 +1,8 @@
 //! Scaled dot-product attention with its probabilities shown.
 
 use super::softmax::last_softmax;
-use crate::scope::{Kind, report};
+use crate::rules::rescale::matmul_of_pairs;
+use crate::scope::{Kind, Rule, report, rule_for};
 use candle_core::{D, Result, Tensor};
 
 /// softmax(scale · Q·Kᵀ)·V ([Vaswani et al. 2017](https://arxiv.org/abs/1706.03762)); the probabilities are shown
@@ -14,8 +15,13 @@ use candle_core::{D, Result, Tensor};
 /// If the shapes do not fit.
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64, name: &str) -> Result<Tensor> {
     let (q, k, v) = (q.contiguous()?, k.contiguous()?, v.contiguous()?);
-    let scores = (q * scale)?.matmul(&k.transpose(D::Minus2, D::Minus1)?)?;
+    let rule = rule_for(name, Kind::AttentionWeights, "attention", |rule| rule == Rule::Rescale);
+    let matmul = |a: &Tensor, b: &Tensor| match rule {
+        Some(Rule::Rescale) => matmul_of_pairs(a, b),
+        _ => a.matmul(b),
+    };
+    let scores = matmul(&(q * scale)?, &k.transpose(D::Minus2, D::Minus1)?)?;
     let macs = (scores.elem_count() * k.dim(D::Minus1)?) as u64;
-    let weights = report(name, Kind::AttentionWeights, 2 * macs, last_softmax(&scores)?)?;
-    weights.matmul(&v)
+    let weights = report(name, Kind::AttentionWeights, 2 * macs, last_softmax(&scores, rule)?)?;
+    matmul(&weights, &v)
 }

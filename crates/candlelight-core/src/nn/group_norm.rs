@@ -3,7 +3,7 @@
 use super::normalise::Rows;
 use super::planes::{plane_affine, sum_channels};
 use super::{Module, VarBuilder};
-use crate::scope::{Kind, report};
+use crate::scope::{Kind, Rule, report, rule_for};
 use crate::vjp::vjp_of_fresh;
 use candle_core::{Result, Tensor};
 
@@ -67,10 +67,11 @@ impl Module for GroupNorm {
         let unit = Rows::Standardized.of(&input, eps)?.reshape(x.shape())?;
         let weight = self.weight.detach();
         let y = plane_affine(&unit, &weight, &self.bias.detach())?;
+        let rule = rule_for(&self.name, Kind::LayerNorm, Rows::Standardized, |rule| rule == Rule::Rescale);
         let trained = self.weight.track_op() || self.bias.track_op();
         let pullback = move |_: &Tensor, g: &Tensor| {
             let scaled = plane_affine(g, &weight, &weight.zeros_like()?)?.reshape(rows)?;
-            let dx = Some(Rows::Standardized.gradient(&input, &scaled, eps)?.reshape(g.shape())?);
+            let dx = Some(Rows::Standardized.back(rule, &input, &scaled, eps)?.reshape(g.shape())?);
             if !trained {
                 return Ok(vec![dx]);
             }

@@ -5,7 +5,7 @@ pub use candle_nn::LayerNormConfig;
 use super::linear::sum_rows;
 use super::normalise::Rows;
 use super::{Module, VarBuilder, arguments};
-use crate::scope::{Kind, report};
+use crate::scope::{Kind, Rule, report, rule_for};
 use crate::vjp::{Gradients, vjp_of_fresh};
 use candle_core::{Result, Tensor};
 
@@ -66,9 +66,10 @@ impl LayerNorm {
 
     fn pull_back(&self) -> impl Fn(&Tensor, &Tensor, &Tensor) -> Result<Gradients> + Send + Sync + 'static {
         let (weight, rows, eps) = (self.weight.detach(), self.rows, self.eps);
+        let rule = rule_for(&self.name, Kind::LayerNorm, rows, |rule| rule == Rule::Rescale);
         let trained = self.weight.track_op() || self.bias.as_ref().is_some_and(Tensor::track_op);
         move |x, unit, g| {
-            let dx = rows.gradient(x, &g.broadcast_mul(&weight)?, eps)?;
+            let dx = rows.back(rule, x, &g.broadcast_mul(&weight)?, eps)?;
             if !trained {
                 return Ok(vec![Some(dx)]);
             }

@@ -1,6 +1,9 @@
 //! Rows brought to unit size: what layer norm, RMS norm and group norm have in common.
 
 use super::elements::{has_kernels, lend, with_element};
+use crate::rules::pair::{Pair, of_inputs};
+use crate::rules::rescale;
+use crate::scope::Rule;
 use candle_core::{D, DType, Result, Tensor};
 use candlelight_kernels as kernels;
 
@@ -19,9 +22,24 @@ impl Rows {
         self.normalised(&widened(x)?, eps)?.to_dtype(x.dtype())
     }
 
+    /// What passes back from `g`: the gradient, or under a rule that a normalisation takes, that.
+    pub fn back(self, rule: Option<Rule>, x: &Tensor, g: &Tensor, eps: f64) -> Result<Tensor> {
+        match rule {
+            Some(Rule::Rescale) => self.rescaled(x, g, eps),
+            _ => self.gradient(x, g, eps),
+        }
+    }
+
     /// The gradient of [`of`](Self::of) with respect to `x`.
-    pub fn gradient(self, x: &Tensor, g: &Tensor, eps: f64) -> Result<Tensor> {
+    fn gradient(self, x: &Tensor, g: &Tensor, eps: f64) -> Result<Tensor> {
         self.pulled_back(&widened(x)?, &widened(g)?, eps)?.to_dtype(x.dtype())
+    }
+
+    /// The signal behind the normalisation of a batch of pairs, from that before it (`g`), under the Rescale rule.
+    fn rescaled(self, batch: &Tensor, g: &Tensor, eps: f64) -> Result<Tensor> {
+        let centred = Pair::of(&widened(batch)?)?.map(|x| self.centred(x))?;
+        let multipliers = rescale::unit_rows(&centred, &widened(&Pair::of(g)?.x)?, eps)?;
+        of_inputs(&self.centred(&multipliers)?)?.to_dtype(batch.dtype())
     }
 
     fn normalised(self, x: &Tensor, eps: f64) -> Result<Tensor> {

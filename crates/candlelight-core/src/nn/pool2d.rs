@@ -2,7 +2,8 @@
 
 use super::elements::{has_kernels, lend, with_element};
 use super::{Module, windows};
-use crate::scope::{Kind, report, slides};
+use crate::rules::rescale;
+use crate::scope::{Kind, Rule, report, rule_for, slides};
 use crate::vjp::vjp_of_fresh;
 use candle_core::{Result, Tensor};
 use candlelight_kernels::{self as kernels, Pool2d, Window};
@@ -90,29 +91,48 @@ impl Module for MaxPool2d {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let pool = geometry(x, self.window, self.extent, &self.name)?;
         slides(&pool.window, pool.input, pool.output);
+        let rule = rule_for(&self.name, Kind::Pool, "max pool", |rule| rule == Rule::Rescale);
         let y = match has_kernels(x) {
-            true => max_by_kernel(pool, x)?,
-            false => max_by_candle(pool, x)?,
+            true => max_by_kernel(pool, x, rule)?,
+            false => max_by_candle(pool, x, rule)?,
         };
         report(&self.name, Kind::Pool, 0, y)
     }
 }
 
-fn max_by_kernel(pool: Pool2d, x: &Tensor) -> Result<Tensor> {
+fn max_by_kernel(pool: Pool2d, x: &Tensor, rule: Option<Rule>) -> Result<Tensor> {
     let (shape, input_shape) = (output_shape(x, &pool), x.shape().clone());
     with_element!(x, T => {
         let (y, indices) = lend(x, |x: &[T]| kernels::max_pool2d(&pool, x))?;
-        vjp_of_fresh(&[x], Tensor::from_vec(y, shape, x.device())?, move |_, g| {
+        let to_winners = move |_: &Tensor, g: &Tensor| {
             let dx = lend(g, |g: &[T]| kernels::max_pool2d_gradient(&pool, g, &indices))?;
-            Ok(vec![Some(Tensor::from_vec(dx, &input_shape, g.device())?)])
-        })
+            Tensor::from_vec(dx, &input_shape, g.device())
+        };
+        joined_maxima(x, Tensor::from_vec(y, shape, x.device())?, rule, to_winners)
     })
 }
 
-fn max_by_candle(pool: Pool2d, x: &Tensor) -> Result<Tensor> {
+fn max_by_candle(pool: Pool2d, x: &Tensor, rule: Option<Rule>) -> Result<Tensor> {
     let input = x.detach();
     let y = windows::max(&pool, &input)?;
-    vjp_of_fresh(&[x], y, move |y, g| Ok(vec![Some(windows::max_gradient(&pool, &input, &y.detach(), g)?)]))
+    joined_maxima(x, y, rule, move |y, g| windows::max_gradient(&pool, &input, y, g))
+}
+
+/// Joins the maxima `y` of `x` to the graph. `to_winners` hands their gradient to where they come from.
+pub(super) fn joined_maxima(
+    x: &Tensor,
+    y: Tensor,
+    rule: Option<Rule>,
+    to_winners: impl Fn(&Tensor, &Tensor) -> Result<Tensor> + Send + Sync + 'static,
+) -> Result<Tensor> {
+    let input = x.detach();
+    vjp_of_fresh(&[x], y, move |y, g| {
+        let y = y.detach();
+        Ok(vec![Some(match rule {
+            Some(Rule::Rescale) => rescale::max_pool(&input, &y, g, |g| to_winners(&y, g))?,
+            _ => to_winners(&y, g)?,
+        })])
+    })
 }
 
 fn output_shape(x: &Tensor, pool: &Pool2d) -> (usize, usize, usize, usize) {
@@ -264,7 +284,7 @@ mod tests {
                 let window = Window::square(kernel, stride, padding);
                 let pool = geometry(&maps()?, window, extent, "")?;
                 let divisors = vec![kernel * kernel; pool.output.0 * pool.output.1];
-                let max = (both(|x| max_by_kernel(pool, x))?, both(|x| max_by_candle(pool, x))?);
+                let max = (both(|x| max_by_kernel(pool, x, None))?, both(|x| max_by_candle(pool, x, None))?);
                 let average = (
                     both(|x| average_by_kernel(pool, divisors.clone(), x))?,
                     both(|x| average_by_candle(pool, divisors.clone(), x))?,

@@ -1,7 +1,9 @@
 //! Softmax over one axis.
 
 use super::elements::{has_kernels, lend, with_element};
-use crate::scope::{Kind, report};
+use crate::rules::pair::{Pair, of_inputs};
+use crate::rules::rescale;
+use crate::scope::{Kind, Rule, report, rule_for};
 use crate::vjp::vjp_of_fresh;
 use candle_core::shape::Dim;
 use candle_core::{D, Result, Tensor};
@@ -17,7 +19,8 @@ pub fn softmax<A: Dim>(x: &Tensor, dim: A) -> Result<Tensor> {
     if axis == last {
         return softmax_last_dim(x);
     }
-    let y = last_softmax(&x.transpose(axis, last)?.contiguous()?)?;
+    let rule = rule_for("", Kind::Softmax, "softmax", |rule| rule == Rule::Rescale);
+    let y = last_softmax(&x.transpose(axis, last)?.contiguous()?, rule)?;
     report("", Kind::Softmax, 0, y.transpose(axis, last)?.contiguous()?)
 }
 
@@ -26,11 +29,12 @@ pub fn softmax<A: Dim>(x: &Tensor, dim: A) -> Result<Tensor> {
 /// # Errors
 /// If candle fails.
 pub fn softmax_last_dim(x: &Tensor) -> Result<Tensor> {
-    report("", Kind::Softmax, 0, last_softmax(x)?)
+    let rule = rule_for("", Kind::Softmax, "softmax", |rule| rule == Rule::Rescale);
+    report("", Kind::Softmax, 0, last_softmax(x, rule)?)
 }
 
-/// [`softmax_last_dim`] without a report.
-pub(super) fn last_softmax(x: &Tensor) -> Result<Tensor> {
+/// [`softmax_last_dim`] without a report, under a rule that it takes.
+pub(super) fn last_softmax(x: &Tensor, rule: Option<Rule>) -> Result<Tensor> {
     let width = x.dim(D::Minus1)?;
     let input = x.detach();
     let y = match has_kernels(&input) {
@@ -40,7 +44,12 @@ pub(super) fn last_softmax(x: &Tensor) -> Result<Tensor> {
         }),
         false => candle_nn::ops::softmax(&input, D::Minus1)?,
     };
-    vjp_of_fresh(&[x], y, move |y, g| Ok(vec![Some(gradient(y, g, width)?)]))
+    vjp_of_fresh(&[x], y, move |y, g| {
+        Ok(vec![Some(match rule {
+            Some(Rule::Rescale) => of_inputs(&rescale::softmax(&Pair::of(&input)?, &Pair::of(g)?.x)?)?,
+            _ => gradient(y, g, width)?,
+        })])
+    })
 }
 
 fn gradient(y: &Tensor, g: &Tensor, width: usize) -> Result<Tensor> {

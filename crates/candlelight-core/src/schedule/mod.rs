@@ -2,6 +2,7 @@
 //! the checks on what the model returns are in one place.
 
 mod inside;
+mod pairs;
 
 use crate::error::continue_or_cancel;
 use crate::scope::{Rules, Tape, bytes_held, unwatched};

@@ -12,6 +12,8 @@ pub(crate) enum Rule {
     Guided,
     /// At a rectifier: the positive part of the signal, everywhere.
     Deconvnet,
+    /// On pairs of input and reference: the multiplier Δy / Δx.
+    Rescale,
 }
 
 /// Rules in the order of their rank, the first that matches a layer is its own; and what became of them.

@@ -127,6 +127,7 @@ impl Curve {
     pub fn takes(self, rule: Rule) -> bool {
         match rule {
             Rule::Guided | Rule::Deconvnet => matches!(self, Self::Relu | Self::Relu6),
+            Rule::Rescale => true,
         }
     }
 
@@ -143,6 +144,7 @@ impl Curve {
                 None => self.gradient(&input, g)?,
                 Some(Rule::Guided) => self.gradient(&input, &g.relu()?)?,
                 Some(Rule::Deconvnet) => g.relu()?,
+                Some(Rule::Rescale) => self.rescaled(&input, g)?,
             })])
         })
     }

@@ -3,11 +3,13 @@
 mod by_candle;
 mod curve;
 mod prelu;
+mod secant;
 
 pub use prelu::{PReLU, prelu};
 
 use super::Module;
-use crate::scope::{Kind, report, rule_for};
+use crate::rules::rescale::product_of_pairs;
+use crate::scope::{Kind, Rule, report, rule_for};
 use candle_core::{D, Result, Tensor};
 use curve::Curve;
 use serde::{Deserialize, Serialize};
@@ -65,11 +67,11 @@ impl Activation {
 
     /// Runs the activation as the layer `name`.
     fn run(self, name: &str, x: &Tensor) -> Result<Tensor> {
-        let takes = |rule| self.curve().is_some_and(|curve| curve.takes(rule));
+        let takes = |rule| self.curve().map_or(rule == Rule::Rescale, |curve| curve.takes(rule));
         let rule = rule_for(name, Kind::Activation, self, takes);
         let y = match self.curve() {
             Some(curve) => curve.apply(x, rule)?,
-            None => swiglu(x)?,
+            None => swiglu(x, rule)?,
         };
         report(name, Kind::Activation, 0, y)
     }
@@ -95,13 +97,17 @@ impl Activation {
     }
 }
 
-fn swiglu(x: &Tensor) -> Result<Tensor> {
+fn swiglu(x: &Tensor, rule: Option<Rule>) -> Result<Tensor> {
     let width = x.dim(D::Minus1)?;
     if !width.is_multiple_of(2) {
         candle_core::bail!("SwiGLU halves the last axis, which has {width} elements")
     }
     let half = |index: usize| x.narrow(D::Minus1, index * width / 2, width / 2);
-    Curve::Silu.apply(&half(0)?, None)? * half(1)?
+    let (gate, value) = (Curve::Silu.apply(&half(0)?, rule)?, half(1)?);
+    match rule {
+        Some(Rule::Rescale) => product_of_pairs(&gate, &value),
+        _ => gate * value,
+    }
 }
 
 impl Module for Activation {

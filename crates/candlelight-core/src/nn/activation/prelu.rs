@@ -1,7 +1,8 @@
 //! The rectifier whose slope is learned.
 
 use super::super::{Module, VarBuilder};
-use crate::scope::{Kind, report};
+use crate::rules::pair::{Pair, of_inputs};
+use crate::scope::{Kind, Rule, report, rule_for};
 use crate::vjp::vjp_of_fresh;
 use candle_core::{Result, Tensor};
 
@@ -63,6 +64,12 @@ impl Module for PReLU {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let (input, weight) = (x.detach(), self.spread(x)?);
         let y = input.gt(0.0)?.where_cond(&input, &input.broadcast_mul(&weight)?)?;
+        if let Some(Rule::Rescale) =
+            rule_for(&self.name, Kind::Activation, self, |rule| rule == Rule::Rescale)
+        {
+            let y = vjp_of_fresh(&[x], y, move |_, g| Ok(vec![Some(rescaled(&input, &weight, g)?)]))?;
+            return report(&self.name, Kind::Activation, 0, y);
+        }
         let (trained, shape) = (self.weight.track_op(), self.weight.shape().clone());
         let pullback = move |_: &Tensor, g: &Tensor| {
             let positive = input.gt(0.0)?;
@@ -76,6 +83,19 @@ impl Module for PReLU {
         let y = vjp_of_fresh(&[x, &self.weight], y, pullback)?;
         report(&self.name, Kind::Activation, 0, y)
     }
+}
+
+/// The signal behind a batch of pairs: the slope from reference to input times that before it. On one side of the kink
+/// the slope is the derivative.
+fn rescaled(batch: &Tensor, weight: &Tensor, g: &Tensor) -> Result<Tensor> {
+    let (batch, g) = (Pair::of(batch)?, Pair::of(g)?);
+    let (above, above_before) = (batch.x.gt(0.0)?, batch.reference.gt(0.0)?);
+    let slope = above.where_cond(&g.x.ones_like()?, &weight.broadcast_as(g.x.shape())?)?;
+    let value = |x: &Tensor| x.maximum(0.0)? + x.minimum(0.0)?.broadcast_mul(weight)?;
+    let (crosses, gap) = (above.ne(&above_before)?, batch.difference()?);
+    let quotient =
+        (value(&batch.x)? - value(&batch.reference)?)? / crosses.where_cond(&gap, &gap.ones_like()?)?;
+    of_inputs(&(crosses.where_cond(&quotient?, &slope)? * g.x)?)
 }
 
 /// The sum of `x` over every axis along which `like` has one element.

@@ -38,6 +38,18 @@ impl Bounds {
         }
     }
 
+    /// Lowest and highest values for every row of `input`, `[N, C, …]`, of its shape.
+    pub(crate) fn of_rows(&self, input: &Tensor) -> candle_core::Result<(Tensor, Tensor)> {
+        let (mut low, mut high) = (Vec::new(), Vec::new());
+        for row in 0..input.dim(0)? {
+            let row = input.get(row)?;
+            let (lowest, highest) = self.of(&row)?;
+            low.push(lowest.broadcast_as(row.shape())?);
+            high.push(highest.broadcast_as(row.shape())?);
+        }
+        Ok((Tensor::stack(&low, 0)?, Tensor::stack(&high, 0)?))
+    }
+
     pub(crate) fn check(&self, input: &Tensor) -> Result<()> {
         let Self::Channels(channels) = self else { return Ok(()) };
         check_channels("the bounds", channels.len(), input)?;

@@ -101,6 +101,29 @@ pub enum Error {
         passed_by: Vec<String>,
     },
 
+    /// A composite has no rule for a layer.
+    #[error(
+        "no rule of the composite means {} of the model's layers: {}; add one with `with(selector, rule)`, or take a \
+         composite that is made for such layers",
+        .layers.len(), listed(.layers)
+    )]
+    NoRule {
+        /// The layers without a rule, with what they are.
+        layers: Vec<String>,
+    },
+
+    /// A composite gives a layer a rule that has no form there.
+    #[error(
+        "rule `{rule}` has no form at layer {layer}; give the layer a rule of its own with `with(selector, rule)`: \
+         `Gradient` has one everywhere"
+    )]
+    RuleDoesNotFit {
+        /// The layer, with what it is.
+        layer: String,
+        /// The rule.
+        rule: String,
+    },
+
     /// Nothing tells how tokens lie on the image.
     #[error("{tokens} tokens cannot be laid out on the image: {}; call `token_grid` in the model's forward", grid_hint(.told, .image, .fitting))]
     TokenGrid {
@@ -267,6 +290,13 @@ fn passed_by_hint(passed_by: &[String]) -> String {
         [first] => format!("seen was {first}"),
         [first, .., last] => format!("seen were {} activations, from {first} to {last}", passed_by.len()),
     }
+}
+
+/// The first few of `names`.
+fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let more = if names.len() > SHOWN { ", …" } else { "" };
+    format!("{}{more}", names[..names.len().min(SHOWN)].join(", "))
 }
 
 fn grid_hint(told: &Option<TokenGrid>, image: &Option<(usize, usize)>, fitting: &[TokenGrid]) -> String {

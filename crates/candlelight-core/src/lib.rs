@@ -51,7 +51,7 @@ pub use methods::{
     EigenGradCam, ElementWiseGradCam, ExpectedGradients, Family, GradCam, GradCamPlusPlus, GuidedBackprop,
     GuidedGradCam, GuidedIntegratedGradients, HeadFusion, HeadWeight, HiResCam, Idgi, InputXGradient,
     IntegratedGradients, InternalInfluence, LayerCam, LayerConductance, LayerGradientXActivation,
-    LayerIntegratedGradients, METHODS, Method, Neuron, NeuronConductance, Noise, Path, Quadrature,
+    LayerIntegratedGradients, Lrp, METHODS, Method, Neuron, NeuronConductance, Noise, Path, Quadrature,
     RawAttention, ReadsAttention, Saliency, ScoreCam, Settings, SmoothGrad, Statistic, StepGradient,
     TransformerRelevance, Unit, XGradCam, Xrai, method,
 };
@@ -60,6 +60,7 @@ pub use placement::{Axis, Placement};
 pub use query::{Budget, OnProgress, Progress, Query};
 pub use references::References;
 pub use resize::{Upsampling, bilinear, place};
-pub use scope::{Kind, LayerInfo, Tape, TokenGrid, Watched, layers, tap, token_grid};
+pub use rules::{Bias, Composite, PlannedLayer, Rule, STABILISER};
+pub use scope::{Kind, LayerInfo, Selector, Tape, TokenGrid, Watched, layers, tap, token_grid};
 pub use target::{Score, Target};
 pub use vjp::{Gradients, vjp};

@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Tensor, safetensors};
 use candlelight_core::{Attribution, Explain, Model};
 use candlelight_tests::{Case, Folder, Tensors};
 
-use crate::{attention, cams, deep_lift, gradients, layers};
+use crate::{attention, cams, deep_lift, gradients, layers, rules};
 
 /// All that a method needs to know.
 pub struct Setup<'a> {
@@ -32,6 +32,7 @@ pub type Run = fn(&Setup) -> Result<Outputs>;
 /// What is built: the manifest's name of each method.
 pub const METHODS: &[(&str, Run)] = &[
     ("forward", gradients::forward),
+    ("lrp", rules::lrp),
     ("saliency", gradients::saliency),
     ("input_x_gradient", gradients::input_x_gradient),
     ("integrated_gradients", gradients::integrated_gradients),

@@ -1,7 +1,7 @@
 //! Deconvnet: the signal flows back through the rectifiers of the way back alone.
 
 use super::rectified;
-use crate::scope::Rule;
+use crate::rules::Rule;
 use crate::{Attribution, Explain, Model, Query, Result};
 
 /// The gradient of the score, where every ReLU z ↦ max(z, 0) passes back max(g, 0) in place of g · \[z > 0\]

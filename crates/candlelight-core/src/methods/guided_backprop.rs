@@ -1,7 +1,7 @@
 //! Guided Backpropagation: the gradient, without what a rectifier would pass back as negative.
 
 use super::rectified;
-use crate::scope::Rule;
+use crate::rules::Rule;
 use crate::{Attribution, Explain, Model, Query, Result};
 
 /// The gradient of the score, where every ReLU z ↦ max(z, 0) passes back max(g, 0) · \[z > 0\] in place of g · \[z > 0\]

@@ -22,6 +22,7 @@ mod layer_conductance;
 mod layer_gradient_x_activation;
 mod layer_integrated_gradients;
 mod lines;
+mod lrp;
 mod neuron;
 mod neuron_conductance;
 mod noise;
@@ -57,6 +58,7 @@ pub use internal_influence::InternalInfluence;
 pub use layer_conductance::{LayerConductance, StepGradient};
 pub use layer_gradient_x_activation::LayerGradientXActivation;
 pub use layer_integrated_gradients::LayerIntegratedGradients;
+pub use lrp::Lrp;
 pub use neuron::{Neuron, Unit};
 pub use neuron_conductance::NeuronConductance;
 pub use noise::Noise;
@@ -67,8 +69,9 @@ pub use saliency::Saliency;
 pub use smooth_grad::{SmoothGrad, Statistic};
 pub use xrai::Xrai;
 
+use crate::rules::{Composite, Rule};
 use crate::schedule::{Prediction, Run, to_f64};
-use crate::scope::{Kind, Rule, Rules, Selector};
+use crate::scope::Rules;
 use crate::{Attribution, Baseline, Convergence, Error, Explain, Model, Query, References, Result};
 use candle_core::{DType, Tensor};
 
@@ -80,8 +83,8 @@ pub enum Family {
     Gradient,
     /// Gradients along paths from a baseline.
     Path,
-    /// Rules that operations obey in place of their gradient.
-    Rule,
+    /// Rules that hand relevance back from layer to layer.
+    Rules,
     /// Regions of the image.
     Region,
     /// Maps of a layer, weighted by gradients.
@@ -157,7 +160,7 @@ fn differences(run: &mut Run, baselines: &Tensor, prediction: &Prediction) -> Re
 
 /// The gradient of the score where every rectifier obeys `rule`.
 fn rectified(name: String, rule: Rule, model: &dyn Model, query: &Query) -> Result<Attribution> {
-    let rules = Rules::new([(Selector::Kind(Kind::Activation), rule)]);
+    let rules = Rules::new(&Composite::of_rectifiers(rule));
     let mut run = Run::under(rules, model, query, query.input().dims()[0])?;
     let (prediction, signal) = run.gradients_of_input()?;
     Ok(Attribution::new(name, signal, prediction, Convergence::exact(), run.cost()))

@@ -5,7 +5,7 @@ use super::{
     ClassActivation, Deconvnet, DeepLift, DeepLiftShap, EigenCam, EigenGradCam, ElementWiseGradCam,
     ExpectedGradients, Family, GradCam, GradCamPlusPlus, GuidedBackprop, GuidedGradCam,
     GuidedIntegratedGradients, HeadWeight, HiResCam, Idgi, InputXGradient, IntegratedGradients,
-    InternalInfluence, LayerCam, LayerConductance, LayerGradientXActivation, LayerIntegratedGradients,
+    InternalInfluence, LayerCam, LayerConductance, LayerGradientXActivation, LayerIntegratedGradients, Lrp,
     Method, Neuron, NeuronConductance, RawAttention, Saliency, ScoreCam, Settings, SmoothGrad,
     TransformerRelevance, Weighting, XGradCam, Xrai,
 };
@@ -41,6 +41,13 @@ pub static METHODS: &[Method] = &[
         family: Family::Gradient,
         paper: "https://arxiv.org/abs/1311.2901",
         build: |_| Ok(Box::new(Deconvnet)),
+    },
+    Method {
+        name: "lrp",
+        title: "Layer-wise Relevance Propagation",
+        family: Family::Rules,
+        paper: "https://doi.org/10.1371/journal.pone.0130140",
+        build: |_| Ok(Box::new(Lrp::default())),
     },
     Method {
         name: "integrated-gradients",
@@ -103,14 +110,14 @@ pub static METHODS: &[Method] = &[
     Method {
         name: "deep-lift",
         title: "DeepLIFT",
-        family: Family::Rule,
+        family: Family::Rules,
         paper: "https://arxiv.org/abs/1704.02685",
         build: |settings| deep_lift(settings),
     },
     Method {
         name: "deep-lift-shap",
         title: "DeepSHAP",
-        family: Family::Rule,
+        family: Family::Rules,
         paper: "https://arxiv.org/abs/1705.07874",
         build: |settings| Ok(Box::new(deep_lift_shap(settings))),
     },

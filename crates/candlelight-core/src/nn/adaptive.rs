@@ -2,9 +2,10 @@
 
 use super::Module;
 use super::elements::{lend, with_element};
-use super::pool2d::joined_maxima;
 use super::resample::Resample;
-use crate::scope::{Kind, Rule, report, rule_for, slides};
+use super::ruled;
+use crate::rules::Form;
+use crate::scope::{Kind, slides};
 use candle_core::{DType, Device, Result, Tensor};
 use candlelight_kernels::{self as kernels, Window};
 use std::ops::Range;
@@ -42,8 +43,8 @@ impl Module for AdaptiveAvgPool2d {
             };
             (0..to).map(|place| mean(kernels::adaptive_range(from, to, place))).collect()
         };
-        let y = Resample::new(&shares(h, self.size.0), &shares(w, self.size.1), x)?.apply(x)?;
-        report(&self.name, Kind::Pool, 0, y)
+        let resample = Resample::new(&shares(h, self.size.0), &shares(w, self.size.1), x)?;
+        ruled::shared(&self.name, Kind::Pool, Form::Sum, || resample.apply(x))
     }
 }
 
@@ -77,13 +78,10 @@ impl Module for AdaptiveMaxPool2d {
         let indices = first_maxima(x, self.size)?;
         let (input, shape) = (x.detach().flatten_from(2)?.contiguous()?, x.shape().clone());
         let y = input.gather(&indices, 2)?.reshape((x.dim(0)?, x.dim(1)?, self.size.0, self.size.1))?;
-        let to_winners = move |_: &Tensor, g: &Tensor| {
+        ruled::maxima(&self.name, x, y, move |_, g| {
             let zeros = input.zeros_like()?;
             zeros.scatter_add(&indices, &g.reshape(indices.shape())?, 2)?.reshape(&shape)
-        };
-        let rule = rule_for(&self.name, Kind::Pool, "max pool", |rule| rule == Rule::Rescale);
-        let y = joined_maxima(x, y, rule, to_winners)?;
-        report(&self.name, Kind::Pool, 0, y)
+        })
     }
 }
 

@@ -2,10 +2,14 @@
 
 pub use candle_nn::BatchNormConfig;
 
+use super::convolution::spread;
 use super::elements::{Number, has_kernels, lend, with_element};
 use super::planes::{plane_affine, sum_channels};
+use super::ruled;
 use super::{ModuleT, VarBuilder};
-use crate::scope::{Kind, report};
+use crate::rules::Form;
+use crate::rules::affine::{Affine, Map, Side};
+use crate::scope::{Asking, Kind, report, rule_for};
 use crate::vjp::{Gradients, vjp_of_fresh};
 use candle_core::{Result, Tensor, Var};
 use candlelight_kernels::{self as kernels, Element};
@@ -148,6 +152,12 @@ impl BatchNorm {
         Ok((scale, shift))
     }
 
+    /// What rules see of the layer in evaluation.
+    fn scale(&self, x: &Tensor) -> Result<Affine> {
+        let (scale, shift) = self.affine()?;
+        Ok(Affine::new(Scale, &spread(&scale, x.rank())?, Some(spread(&shift, x.rank())?)))
+    }
+
     /// √(running variance + eps).
     fn deviation(&self) -> Result<Tensor> {
         (self.inner.running_var().detach() + self.inner.eps())?.sqrt()
@@ -252,12 +262,42 @@ impl<T: Number> Batch<T> {
 
 impl ModuleT for BatchNorm {
     fn forward_t(&self, x: &Tensor, train: bool) -> Result<Tensor> {
-        let y = match train {
-            true if has_kernels(x) && self.remove_mean => self.forward_batch(x)?,
-            true => self.inner.forward_train(x)?,
-            false => self.forward_eval(x)?,
+        if !train {
+            return ruled::affine(
+                (&self.name, Kind::BatchNorm, 0),
+                x,
+                || self.scale(x),
+                || self.forward_eval(x),
+            );
+        }
+        rule_for(Asking::new(&self.name, &Kind::BatchNorm, Form::Norm));
+        let y = match has_kernels(x) && self.remove_mean {
+            true => self.forward_batch(x)?,
+            false => self.inner.forward_train(x)?,
         };
         report(&self.name, Kind::BatchNorm, 0, y)
+    }
+}
+
+/// One scale per channel.
+struct Scale;
+
+impl Map for Scale {
+    fn product(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        x.broadcast_mul(weight)
+    }
+
+    fn transpose(&self, g: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        g.broadcast_mul(weight)
+    }
+
+    fn scaled(&self, weight: &Tensor, scale: &Tensor, _: Side) -> Result<Option<Tensor>> {
+        let fits = weight.elem_count() == scale.elem_count();
+        fits.then(|| weight * scale.reshape(weight.shape())?).transpose()
+    }
+
+    fn is_scale(&self) -> bool {
+        true
     }
 }
 

@@ -1,8 +1,10 @@
 //! One-dimensional convolution: the two-dimensional one on maps of height 1.
 
-use super::convolution::{Convolution, along_a_line, builders};
+use super::convolution::{Convolution, Direct, Lines, along_a_line, builders, spread};
+use super::ruled;
 use super::{Conv1dConfig, Module, VarBuilder};
-use crate::scope::{Kind, report};
+use crate::rules::affine::Affine;
+use crate::scope::Kind;
 use candle_core::{Result, Tensor};
 
 /// A one-dimensional convolution; the same configuration as candle_nn's, groups and dilation included.
@@ -49,10 +51,14 @@ impl Module for Conv1d {
         x.dims3()?;
         let Conv1dConfig { padding, stride, dilation, groups, .. } = self.config;
         let window = along_a_line(self.weight.dim(2)?, stride, padding, dilation);
-        let (x, weight) = (x.unsqueeze(2)?, self.weight.unsqueeze(2)?);
-        let conv = Convolution::fit(x.dims4()?, &weight, window, groups, &self.name)?;
-        let y = conv.forward(&x, &weight, &self.bias)?.squeeze(2)?;
-        report(&self.name, Kind::Conv, conv.macs(), y)
+        let (maps, weight) = (x.unsqueeze(2)?, self.weight.unsqueeze(2)?);
+        let conv = Convolution::fit(maps.dims4()?, &weight, window, groups, &self.name)?;
+        let affine = || {
+            let bias = self.bias.as_ref().map(|bias| spread(bias, 3)).transpose()?;
+            Ok(Affine::new(Lines(Direct(conv)), &self.weight, bias))
+        };
+        let plain = || conv.forward(&maps, &weight, &self.bias)?.squeeze(2);
+        ruled::affine((&self.name, Kind::Conv, conv.macs()), x, affine, plain)
     }
 }
 

@@ -1,8 +1,10 @@
 //! Transposed convolutions: the input gradient of a convolution as a forward pass.
 
-use super::convolution::{Convolution, along_a_line, builders, on_a_plane};
+use super::convolution::{Convolution, Lines, Transposed, along_a_line, builders, on_a_plane, spread};
+use super::ruled;
 use super::{ConvTranspose1dConfig, ConvTranspose2dConfig, Module, VarBuilder};
-use crate::scope::{Kind, report};
+use crate::rules::affine::Affine;
+use crate::scope::Kind;
 use candle_core::{Result, Tensor};
 use candlelight_kernels::Window;
 
@@ -53,7 +55,12 @@ impl Module for ConvTranspose2d {
         let window = on_a_plane((kh, kw), stride, padding, dilation);
         let grown = (output_padding, output_padding);
         let conv = behind(x, &self.weight, window, grown, 1, &self.name)?;
-        report(&self.name, Kind::Conv, conv.macs(), conv.transposed(x, &self.weight, &self.bias)?)
+        let affine = || {
+            let bias = self.bias.as_ref().map(|bias| spread(bias, 4)).transpose()?;
+            Ok(Affine::new(Transposed(conv), &self.weight, bias))
+        };
+        let plain = || conv.transposed(x, &self.weight, &self.bias);
+        ruled::affine((&self.name, Kind::Conv, conv.macs()), x, affine, plain)
     }
 }
 
@@ -101,10 +108,14 @@ impl Module for ConvTranspose1d {
         x.dims3()?;
         let ConvTranspose1dConfig { padding, output_padding, stride, dilation, groups } = self.config;
         let window = along_a_line(self.weight.dim(2)?, stride, padding, dilation);
-        let (x, weight) = (x.unsqueeze(2)?, self.weight.unsqueeze(2)?);
-        let conv = behind(&x, &weight, window, (0, output_padding), groups, &self.name)?;
-        let y = conv.transposed(&x, &weight, &self.bias)?.squeeze(2)?;
-        report(&self.name, Kind::Conv, conv.macs(), y)
+        let (maps, weight) = (x.unsqueeze(2)?, self.weight.unsqueeze(2)?);
+        let conv = behind(&maps, &weight, window, (0, output_padding), groups, &self.name)?;
+        let affine = || {
+            let bias = self.bias.as_ref().map(|bias| spread(bias, 3)).transpose()?;
+            Ok(Affine::new(Lines(Transposed(conv)), &self.weight, bias))
+        };
+        let plain = || conv.transposed(&maps, &weight, &self.bias)?.squeeze(2);
+        ruled::affine((&self.name, Kind::Conv, conv.macs()), x, affine, plain)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::elements::{Number, has_kernels, lend, with_element};
 use super::{arguments, tracked};
+use crate::rules::affine::{Map, Side};
 use crate::vjp::{Gradients, vjp_of_fresh};
 use candle_core::{D, Result, Tensor};
 use candlelight_kernels::{self as kernels, Window};
@@ -78,6 +79,11 @@ impl Convolution {
             Ok(vec![dx, dw, db])
         };
         vjp_of_fresh(&arguments(x, weight, bias), y, pullback)
+    }
+
+    /// The same convolution of so many rows.
+    fn of_rows(&self, batch: usize) -> Self {
+        Self { conv: kernels::Conv2d { batch, ..self.conv }, ..*self }
     }
 
     fn product(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
@@ -213,6 +219,77 @@ macro_rules! builders {
     )* };
 }
 pub(super) use builders;
+
+/// A convolution as a map of its input.
+pub(super) struct Direct(pub Convolution);
+
+impl Map for Direct {
+    fn product(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        self.0.of_rows(x.dim(0)?).product(x, weight, None)
+    }
+
+    fn transpose(&self, g: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        self.0.of_rows(g.dim(0)?).input_gradient(g, weight)
+    }
+
+    fn scaled(&self, weight: &Tensor, scale: &Tensor, side: Side) -> Result<Option<Tensor>> {
+        scaled(weight, scale, self.0.conv.groups, side)
+    }
+}
+
+/// A transposed convolution as a map of its input: the weight has inputs first.
+pub(super) struct Transposed(pub Convolution);
+
+impl Map for Transposed {
+    fn product(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        self.0.of_rows(x.dim(0)?).input_gradient(x, weight)
+    }
+
+    fn transpose(&self, g: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        self.0.of_rows(g.dim(0)?).product(g, weight, None)
+    }
+
+    fn scaled(&self, weight: &Tensor, scale: &Tensor, side: Side) -> Result<Option<Tensor>> {
+        let side = if side == Side::Inputs { Side::Outputs } else { Side::Inputs };
+        scaled(weight, scale, self.0.conv.groups, side)
+    }
+}
+
+/// A map of maps as one of lines.
+pub(super) struct Lines<M>(pub M);
+
+impl<M: Map> Map for Lines<M> {
+    fn product(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        self.0.product(&x.unsqueeze(2)?, &weight.unsqueeze(2)?)?.squeeze(2)
+    }
+
+    fn transpose(&self, g: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        self.0.transpose(&g.unsqueeze(2)?, &weight.unsqueeze(2)?)?.squeeze(2)
+    }
+
+    fn scaled(&self, weight: &Tensor, scale: &Tensor, side: Side) -> Result<Option<Tensor>> {
+        self.0.scaled(weight, scale, side)
+    }
+}
+
+/// `weight` `[out, in / groups, …]` with its outputs or inputs scaled.
+fn scaled(weight: &Tensor, scale: &Tensor, groups: usize, side: Side) -> Result<Option<Tensor>> {
+    let (out, per_group, count) = (weight.dim(0)?, weight.dim(1)?, scale.elem_count());
+    let shape = match side {
+        _ if scale.dim(1)? != count => return Ok(None),
+        Side::Outputs if count == out => (groups, out / groups, 1, 1),
+        Side::Inputs if count == groups * per_group => (groups, 1, per_group, 1),
+        _ => return Ok(None),
+    };
+    let grouped = weight.reshape((groups, out / groups, per_group, ()))?;
+    Ok(Some(grouped.broadcast_mul(&scale.reshape(shape)?)?.reshape(weight.shape())?))
+}
+
+/// One number per channel, in the shape in which it broadcasts over maps of this rank.
+pub(super) fn spread(channels: &Tensor, rank: usize) -> Result<Tensor> {
+    let size = |axis| if axis == 1 { channels.elem_count() } else { 1 };
+    channels.detach().reshape((0..rank).map(size).collect::<Vec<_>>())
+}
 
 fn with_bias(y: Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     match bias {

@@ -4,11 +4,11 @@ use candle_core::{DType, Result, Storage, Tensor, WithDType};
 use candlelight_kernels::Element;
 
 /// The element types of kernels as candle knows them.
-pub(super) trait Number: Element + WithDType + Default {}
+pub(crate) trait Number: Element + WithDType + Default {}
 impl<T: Element + WithDType + Default> Number for T {}
 
 /// Whether the CPU kernels can compute on this tensor; elsewhere candle's own operations do.
-pub(super) fn has_kernels(x: &Tensor) -> bool {
+pub(crate) fn has_kernels(x: &Tensor) -> bool {
     x.device().is_cpu() && matches!(x.dtype(), DType::F32 | DType::F64)
 }
 
@@ -27,7 +27,7 @@ macro_rules! with_element {
         }
     };
 }
-pub(super) use with_element;
+pub(crate) use with_element;
 
 /// Lends the elements of a CPU tensor to `f`, in row-major order.
 pub(super) fn lend<T: Number, R>(x: &Tensor, f: impl FnOnce(&[T]) -> R) -> Result<R> {
@@ -45,7 +45,7 @@ pub(super) fn map<T: Number>(x: &Tensor, f: impl Fn(T) -> T + Sync) -> Result<Te
 }
 
 /// Applies `f` to every pair of elements.
-pub(super) fn zip_map<T: Number>(a: &Tensor, b: &Tensor, f: impl Fn(T, T) -> T + Sync) -> Result<Tensor> {
+pub(crate) fn zip_map<T: Number>(a: &Tensor, b: &Tensor, f: impl Fn(T, T) -> T + Sync) -> Result<Tensor> {
     let y = lend(a, |a: &[T]| lend(b, |b: &[T]| candlelight_kernels::zip_map(a, b, f)))??;
     Tensor::from_vec(y, a.shape(), a.device())
 }

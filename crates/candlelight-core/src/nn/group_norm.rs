@@ -3,7 +3,8 @@
 use super::normalise::Rows;
 use super::planes::{plane_affine, sum_channels};
 use super::{Module, VarBuilder};
-use crate::scope::{Kind, Rule, report, rule_for};
+use crate::rules::Form;
+use crate::scope::{Asking, Kind, report, rule_for};
 use crate::vjp::vjp_of_fresh;
 use candle_core::{Result, Tensor};
 
@@ -62,16 +63,16 @@ impl GroupNorm {
 
 impl Module for GroupNorm {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let rule = rule_for(Asking::new(&self.name, &Kind::LayerNorm, Form::Norm));
         let rows = (x.elem_count() / self.width(x)?.max(1), self.width(x)?);
         let (input, eps) = (x.detach().contiguous()?.reshape(rows)?, self.eps);
         let unit = Rows::Standardized.of(&input, eps)?.reshape(x.shape())?;
         let weight = self.weight.detach();
         let y = plane_affine(&unit, &weight, &self.bias.detach())?;
-        let rule = rule_for(&self.name, Kind::LayerNorm, Rows::Standardized, |rule| rule == Rule::Rescale);
         let trained = self.weight.track_op() || self.bias.track_op();
         let pullback = move |_: &Tensor, g: &Tensor| {
             let scaled = plane_affine(g, &weight, &weight.zeros_like()?)?.reshape(rows)?;
-            let dx = Some(Rows::Standardized.back(rule, &input, &scaled, eps)?.reshape(g.shape())?);
+            let dx = Some(Rows::Standardized.back(rule.as_ref(), &input, &scaled, eps)?.reshape(g.shape())?);
             if !trained {
                 return Ok(vec![dx]);
             }

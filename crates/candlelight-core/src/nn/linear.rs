@@ -1,7 +1,9 @@
 //! Fully connected layer.
 
+use super::ruled;
 use super::{Module, VarBuilder, arguments, tracked};
-use crate::scope::{Kind, report};
+use crate::rules::affine::{Affine, Map, Side};
+use crate::scope::Kind;
 use crate::vjp::vjp_of_fresh;
 use candle_core::{D, Result, Tensor};
 
@@ -38,29 +40,60 @@ impl Linear {
     }
 }
 
-impl Module for Linear {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+impl Linear {
+    /// The layer without a rule, joined to the graph.
+    fn plain(&self, x: &Tensor) -> Result<Tensor> {
         let (input, weight) = (x.detach(), self.weight.detach());
-        let rows = flat(&input)?;
-        let y = rows.matmul(&weight.t()?)?;
+        let y = Matrix.product(&input, &weight)?;
         let y = match &self.bias {
             Some(bias) => y.broadcast_add(&bias.detach())?,
             None => y,
         };
-        let macs = (rows.elem_count() * weight.dim(0)?) as u64;
-        let shape: Vec<usize> = [&x.dims()[..x.rank() - 1], &[weight.dim(0)?]].concat();
         let tracked = tracked(x, &self.weight, &self.bias);
         let pullback = move |_: &Tensor, g: &Tensor| {
-            let g = flat(g)?;
-            let dx = tracked[0].then(|| g.matmul(&weight)?.reshape(input.shape())).transpose()?;
-            let dw = tracked[1].then(|| g.t()?.matmul(&flat(&input)?)).transpose()?;
-            let db = tracked[2].then(|| sum_rows(&g)).transpose()?;
+            let dx = tracked[0].then(|| Matrix.transpose(g, &weight)).transpose()?;
+            let dw = tracked[1].then(|| flat(g)?.t()?.matmul(&flat(&input)?)).transpose()?;
+            let db = tracked[2].then(|| sum_rows(g)).transpose()?;
             Ok(vec![dx, dw, db])
         };
-        let y = y.reshape(shape)?;
-        let y = vjp_of_fresh(&arguments(x, &self.weight, &self.bias), y, pullback)?;
-        report(&self.name, Kind::Linear, macs, y)
+        vjp_of_fresh(&arguments(x, &self.weight, &self.bias), y, pullback)
     }
+}
+
+impl Module for Linear {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let macs = (x.elem_count() * self.weight.dim(0)?) as u64;
+        let affine = || Ok(Affine::new(Matrix, &self.weight, self.bias.clone()));
+        ruled::affine((&self.name, Kind::Linear, macs), x, affine, || self.plain(x))
+    }
+}
+
+/// The product of rows with a transposed weight.
+struct Matrix;
+
+impl Map for Matrix {
+    fn product(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        multiplied(x, &weight.t()?)
+    }
+
+    fn transpose(&self, g: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        multiplied(g, weight)
+    }
+
+    fn scaled(&self, weight: &Tensor, scale: &Tensor, side: Side) -> Result<Option<Tensor>> {
+        let (axis, shape) = match side {
+            Side::Outputs => (0, (scale.elem_count(), 1)),
+            Side::Inputs => (1, (1, scale.elem_count())),
+        };
+        let fits = weight.dim(axis)? == scale.elem_count() && scale.dim(D::Minus1)? == scale.elem_count();
+        fits.then(|| weight.broadcast_mul(&scale.reshape(shape)?)).transpose()
+    }
+}
+
+/// `x` `[…, in]` times `matrix` `[in, out]`.
+fn multiplied(x: &Tensor, matrix: &Tensor) -> Result<Tensor> {
+    let shape: Vec<usize> = [&x.dims()[..x.rank() - 1], &[matrix.dim(1)?]].concat();
+    flat(x)?.matmul(matrix)?.reshape(shape)
 }
 
 /// All leading axes as one.

@@ -57,7 +57,7 @@ mod conv1d;
 mod conv2d;
 mod conv_transpose;
 mod convolution;
-mod elements;
+pub(crate) mod elements;
 pub mod embedding;
 mod encoder;
 pub mod group_norm;
@@ -71,6 +71,7 @@ mod planes;
 mod pool2d;
 mod resample;
 pub mod rotary_emb;
+mod ruled;
 mod softmax;
 mod upsample;
 mod windows;
@@ -110,7 +111,8 @@ pub use candle_nn::{
     sampling, seq, sequential, var_builder, var_map,
 };
 
-use crate::scope::{Kind, report};
+use crate::rules::Form;
+use crate::scope::Kind;
 use candle_core::{Result, Tensor};
 
 /// What a layer joins to the graph: its input, its weight and, if it has one, its bias.
@@ -133,5 +135,5 @@ fn is_frozen(weight: &Tensor, bias: &Option<Tensor>) -> bool {
 /// # Errors
 /// If the shapes differ.
 pub fn add(a: &Tensor, b: &Tensor, name: &str) -> Result<Tensor> {
-    report(name, Kind::Add, 0, (a + b)?)
+    ruled::shared(name, Kind::Add, Form::Sum, || a + b)
 }

@@ -2,8 +2,7 @@
 
 use super::elements::{has_kernels, lend, with_element};
 use crate::rules::pair::{Pair, of_inputs};
-use crate::rules::rescale;
-use crate::scope::Rule;
+use crate::rules::{Rule, rescale};
 use candle_core::{D, DType, Result, Tensor};
 use candlelight_kernels as kernels;
 
@@ -23,7 +22,7 @@ impl Rows {
     }
 
     /// What passes back from `g`: the gradient, or under a rule that a normalisation takes, that.
-    pub fn back(self, rule: Option<Rule>, x: &Tensor, g: &Tensor, eps: f64) -> Result<Tensor> {
+    pub fn back(self, rule: Option<&Rule>, x: &Tensor, g: &Tensor, eps: f64) -> Result<Tensor> {
         match rule {
             Some(Rule::Rescale) => self.rescaled(x, g, eps),
             _ => self.gradient(x, g, eps),

@@ -1,9 +1,10 @@
 //! Pools with PyTorch's semantics.
 
 use super::elements::{has_kernels, lend, with_element};
+use super::ruled;
 use super::{Module, windows};
-use crate::rules::rescale;
-use crate::scope::{Kind, Rule, report, rule_for, slides};
+use crate::rules::Form;
+use crate::scope::{Kind, slides};
 use crate::vjp::vjp_of_fresh;
 use candle_core::{Result, Tensor};
 use candlelight_kernels::{self as kernels, Pool2d, Window};
@@ -91,48 +92,28 @@ impl Module for MaxPool2d {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let pool = geometry(x, self.window, self.extent, &self.name)?;
         slides(&pool.window, pool.input, pool.output);
-        let rule = rule_for(&self.name, Kind::Pool, "max pool", |rule| rule == Rule::Rescale);
-        let y = match has_kernels(x) {
-            true => max_by_kernel(pool, x, rule)?,
-            false => max_by_candle(pool, x, rule)?,
-        };
-        report(&self.name, Kind::Pool, 0, y)
+        match has_kernels(x) {
+            true => max_by_kernel(&self.name, pool, x),
+            false => max_by_candle(&self.name, pool, x),
+        }
     }
 }
 
-fn max_by_kernel(pool: Pool2d, x: &Tensor, rule: Option<Rule>) -> Result<Tensor> {
+fn max_by_kernel(name: &str, pool: Pool2d, x: &Tensor) -> Result<Tensor> {
     let (shape, input_shape) = (output_shape(x, &pool), x.shape().clone());
     with_element!(x, T => {
         let (y, indices) = lend(x, |x: &[T]| kernels::max_pool2d(&pool, x))?;
-        let to_winners = move |_: &Tensor, g: &Tensor| {
+        ruled::maxima(name, x, Tensor::from_vec(y, shape, x.device())?, move |_, g| {
             let dx = lend(g, |g: &[T]| kernels::max_pool2d_gradient(&pool, g, &indices))?;
             Tensor::from_vec(dx, &input_shape, g.device())
-        };
-        joined_maxima(x, Tensor::from_vec(y, shape, x.device())?, rule, to_winners)
+        })
     })
 }
 
-fn max_by_candle(pool: Pool2d, x: &Tensor, rule: Option<Rule>) -> Result<Tensor> {
+fn max_by_candle(name: &str, pool: Pool2d, x: &Tensor) -> Result<Tensor> {
     let input = x.detach();
     let y = windows::max(&pool, &input)?;
-    joined_maxima(x, y, rule, move |y, g| windows::max_gradient(&pool, &input, y, g))
-}
-
-/// Joins the maxima `y` of `x` to the graph. `to_winners` hands their gradient to where they come from.
-pub(super) fn joined_maxima(
-    x: &Tensor,
-    y: Tensor,
-    rule: Option<Rule>,
-    to_winners: impl Fn(&Tensor, &Tensor) -> Result<Tensor> + Send + Sync + 'static,
-) -> Result<Tensor> {
-    let input = x.detach();
-    vjp_of_fresh(&[x], y, move |y, g| {
-        let y = y.detach();
-        Ok(vec![Some(match rule {
-            Some(Rule::Rescale) => rescale::max_pool(&input, &y, g, |g| to_winners(&y, g))?,
-            _ => to_winners(&y, g)?,
-        })])
-    })
+    ruled::maxima(name, x, y, move |y, g| windows::max_gradient(&pool, &input, y, g))
 }
 
 fn output_shape(x: &Tensor, pool: &Pool2d) -> (usize, usize, usize, usize) {
@@ -204,11 +185,10 @@ impl Module for AvgPool2d {
         slides(&pool.window, pool.input, pool.output);
         let divisors: Vec<usize> =
             (0..pool.output.0 * pool.output.1).map(|place| self.divisor(&pool, place)).collect();
-        let y = match has_kernels(x) {
-            true => average_by_kernel(pool, divisors, x)?,
-            false => average_by_candle(pool, divisors, x)?,
-        };
-        report(&self.name, Kind::Pool, 0, y)
+        ruled::shared(&self.name, Kind::Pool, Form::Sum, || match has_kernels(x) {
+            true => average_by_kernel(pool, divisors, x),
+            false => average_by_candle(pool, divisors, x),
+        })
     }
 }
 
@@ -250,7 +230,7 @@ impl GlobalAvgPool {
 
 impl Module for GlobalAvgPool {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        report(&self.name, Kind::Pool, 0, x.mean((2, 3))?)
+        ruled::shared(&self.name, Kind::Pool, Form::Sum, || x.mean((2, 3)))
     }
 }
 
@@ -284,7 +264,7 @@ mod tests {
                 let window = Window::square(kernel, stride, padding);
                 let pool = geometry(&maps()?, window, extent, "")?;
                 let divisors = vec![kernel * kernel; pool.output.0 * pool.output.1];
-                let max = (both(|x| max_by_kernel(pool, x, None))?, both(|x| max_by_candle(pool, x, None))?);
+                let max = (both(|x| max_by_kernel("", pool, x))?, both(|x| max_by_candle("", pool, x))?);
                 let average = (
                     both(|x| average_by_kernel(pool, divisors.clone(), x))?,
                     both(|x| average_by_candle(pool, divisors.clone(), x))?,

@@ -2,8 +2,8 @@
 
 use super::elements::{has_kernels, lend, with_element};
 use crate::rules::pair::{Pair, of_inputs};
-use crate::rules::rescale;
-use crate::scope::{Kind, Rule, report, rule_for};
+use crate::rules::{Form, Rule, rescale};
+use crate::scope::{Asking, Kind, report, rule_for};
 use crate::vjp::vjp_of_fresh;
 use candle_core::shape::Dim;
 use candle_core::{D, Result, Tensor};
@@ -19,7 +19,7 @@ pub fn softmax<A: Dim>(x: &Tensor, dim: A) -> Result<Tensor> {
     if axis == last {
         return softmax_last_dim(x);
     }
-    let rule = rule_for("", Kind::Softmax, "softmax", |rule| rule == Rule::Rescale);
+    let rule = rule_for(Asking::new("", &Kind::Softmax, Form::Softmax));
     let y = last_softmax(&x.transpose(axis, last)?.contiguous()?, rule)?;
     report("", Kind::Softmax, 0, y.transpose(axis, last)?.contiguous()?)
 }
@@ -29,11 +29,11 @@ pub fn softmax<A: Dim>(x: &Tensor, dim: A) -> Result<Tensor> {
 /// # Errors
 /// If candle fails.
 pub fn softmax_last_dim(x: &Tensor) -> Result<Tensor> {
-    let rule = rule_for("", Kind::Softmax, "softmax", |rule| rule == Rule::Rescale);
+    let rule = rule_for(Asking::new("", &Kind::Softmax, Form::Softmax));
     report("", Kind::Softmax, 0, last_softmax(x, rule)?)
 }
 
-/// [`softmax_last_dim`] without a report, under a rule that it takes.
+/// [`softmax_last_dim`] without a report, under a rule.
 pub(super) fn last_softmax(x: &Tensor, rule: Option<Rule>) -> Result<Tensor> {
     let width = x.dim(D::Minus1)?;
     let input = x.detach();

@@ -2,7 +2,9 @@
 
 use super::Module;
 use super::resample::{Resample, nearest, pick};
-use crate::scope::{Kind, report};
+use super::ruled;
+use crate::rules::Form;
+use crate::scope::Kind;
 use candle_core::{Result, Tensor};
 
 /// Where the pixels lie between which [`Upsample::bilinear`] interpolates.
@@ -54,13 +56,12 @@ impl Module for Upsample {
         if h == 0 || w == 0 {
             candle_core::bail!("upsampling `{}` got an empty map of {h}x{w}", self.name)
         }
-        let y = match self.between {
-            Between::Nearest => pick(x, &nearest(h, height), &nearest(w, width))?,
+        ruled::shared(&self.name, Kind::Pool, Form::Sum, || match self.between {
+            Between::Nearest => pick(x, &nearest(h, height), &nearest(w, width)),
             Between::Bilinear(corners) => {
-                Resample::new(&shares(h, height, corners), &shares(w, width, corners), x)?.apply(x)?
+                Resample::new(&shares(h, height, corners), &shares(w, width, corners), x)?.apply(x)
             }
-        };
-        report(&self.name, Kind::Pool, 0, y)
+        })
     }
 }
 

@@ -9,20 +9,26 @@ mod grid;
 mod guard;
 mod layers;
 mod rules;
+mod selector;
 mod tape;
+mod trace;
 
 pub use grid::{TokenGrid, token_grid};
 pub use layers::{LayerInfo, layers};
+pub use selector::Selector;
 pub use tape::{Tape, Watched};
 
 pub(crate) use layers::{bytes_held, first_not_finite, shown};
-pub(crate) use rules::{Rule, Rules, rule_for};
+pub(crate) use rules::{Asking, Planned, Rules, rule_for};
+pub(crate) use selector::matches;
 pub(crate) use tape::{Watch, watch};
+pub(crate) use trace::{Trace, leave, trace_of};
 
 use crate::Placement;
-use candle_core::{Result, Tensor};
+use candle_core::{Result, Tensor, TensorId};
 use candlelight_kernels::Window;
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt;
 use tape::Mark;
 
@@ -50,6 +56,13 @@ pub enum Kind {
     Add,
     /// An explicit [`tap`]: a block, a stage.
     Tap,
+}
+
+impl Kind {
+    /// Whether layers of this kind have weights that inputs are multiplied with.
+    pub(crate) fn is_weighted(self) -> bool {
+        matches!(self, Self::Conv | Self::Linear)
+    }
 }
 
 impl fmt::Display for Kind {
@@ -92,7 +105,7 @@ pub(crate) fn looks_into<'a, L: Iterator<Item = &'a (String, Kind)>>(layers: imp
         Purpose::List => true,
         Purpose::Watch | Purpose::Weigh => {
             let watches = |(selector, _): &(Selector, Watch)| selector.looks_into(layers());
-            scope.watches.iter().any(watches) || scope.rules.look_into(&layers)
+            scope.watches.iter().any(watches) || scope.rules.look_into(layers)
         }
     };
     with_scope(looks).unwrap_or(false)
@@ -137,6 +150,7 @@ pub(crate) struct Scope {
     held: usize,
     watches: Vec<(Selector, Watch)>,
     rules: Rules,
+    traces: HashMap<TensorId, Trace>,
     seen: Vec<LayerInfo>,
     marks: Vec<Mark>,
     grid: Option<TokenGrid>,
@@ -168,34 +182,6 @@ impl Placements {
     }
 }
 
-/// What a watch looks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Selector {
-    Name(String),
-    Kind(Kind),
-    Every,
-}
-
-impl Selector {
-    /// Whether it may mean one of these. Layers without a name are numbered as they run, so that one of them inside
-    /// may be meant, or change the number of one outside.
-    fn looks_into<'a>(&self, mut layers: impl Iterator<Item = &'a (String, Kind)>) -> bool {
-        match self {
-            Self::Name(wanted) => layers.any(|(name, _)| name == wanted || name.is_empty()),
-            Self::Kind(wanted) => layers.any(|(_, kind)| kind == wanted),
-            Self::Every => true,
-        }
-    }
-
-    fn matches(&self, name: &str, kind: Kind) -> bool {
-        match self {
-            Self::Name(wanted) => wanted == name,
-            Self::Kind(wanted) => *wanted == kind,
-            Self::Every => true,
-        }
-    }
-}
-
 impl Scope {
     fn note(&mut self, name: &str, kind: Kind, macs: u64, x: &Tensor) -> Option<(Watch, tape::Slot)> {
         let name = self.name_of(name, kind);
@@ -204,7 +190,7 @@ impl Scope {
         let watch = self
             .watches
             .iter()
-            .find(|(selector, _)| selector.matches(&layer.name, kind))
+            .find(|(selector, _)| selector.matches(&layer.name, kind, 0))
             .map(|(_, watch)| watch.clone());
         let slot = watch.map(|watch| {
             let slot = tape::Slot::default();

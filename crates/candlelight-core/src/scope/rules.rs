@@ -1,20 +1,11 @@
-//! Rules: what a layer does with the signal that flows back, in place of its gradient.
+//! Who is chosen: the rule of every layer that runs, and what becomes of those that no rule fits.
 
 use super::{Kind, Scope, Selector, with_scope, within};
+use crate::rules::{Composite, Form, Rule};
 use crate::{Error, Model, Result};
 use candle_core::Tensor;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// A pull-back that is chosen in place of the gradient.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rule {
-    /// At a rectifier: the positive part of the signal, where the gradient passes it.
-    Guided,
-    /// At a rectifier: the positive part of the signal, everywhere.
-    Deconvnet,
-    /// On pairs of input and reference: the multiplier Δy / Δx.
-    Rescale,
-}
 
 /// Rules in the order of their rank, the first that matches a layer is its own; and what became of them.
 #[derive(Clone, Default)]
@@ -23,42 +14,59 @@ pub(crate) struct Rules {
     log: Arc<Mutex<Log>>,
 }
 
-/// What a forward pass made of the rules.
-#[derive(Default)]
-struct Log {
-    fired: usize,
-    passed_by: Vec<String>,
+/// A layer that asked for its rule.
+#[derive(Clone, Debug)]
+pub(crate) struct Planned {
+    pub name: String,
+    pub kind: Kind,
+    pub rule: Option<Rule>,
+    /// What it is, where its kind does not tell.
+    what: String,
+    /// Whether the rule has a form there.
+    fits: bool,
 }
 
+/// What a forward pass made of the rules.
+#[derive(Default)]
+struct Log(Vec<Planned>);
+
 impl Rules {
-    pub(crate) fn new(ranked: impl IntoIterator<Item = (Selector, Rule)>) -> Self {
-        Self { ranked: ranked.into_iter().collect(), log: Arc::default() }
+    pub(crate) fn new(composite: &Composite) -> Self {
+        Self { ranked: composite.entries().into(), log: Arc::default() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.ranked.is_empty()
     }
 
-    /// Whether one of them may mean one of these layers.
+    /// Whether one of these layers may have another rule than its gradient, or none at all.
     pub(super) fn look_into<'a, L: Iterator<Item = &'a (String, Kind)>>(
         &self,
         layers: impl Fn() -> L,
     ) -> bool {
-        self.ranked.iter().any(|(selector, _)| selector.looks_into(layers()))
+        let acts =
+            |(selector, rule): &(Selector, Rule)| *rule != Rule::Gradient && selector.looks_into(layers());
+        let all_pass = self.ranked.iter().any(|(selector, _)| *selector == Selector::Every);
+        !self.is_empty() && (!all_pass || self.ranked.iter().any(acts))
     }
 
-    /// Runs `model` on `x` under the rules; at least one of them must find a layer that takes it.
+    /// Runs `model` on `x` under the rules: every layer must have one that fits, and one of them must act.
     pub(crate) fn forward(&self, model: &dyn Model, x: &Tensor) -> Result<Tensor> {
         if self.is_empty() {
             return Ok(model.forward(x)?);
         }
         let rules = Self { ranked: self.ranked.clone(), log: Arc::default() };
         let (output, _) = within(Scope { rules: rules.clone(), ..Scope::default() }, || model.forward(x));
-        let output = output?;
-        rules.with_log(|log| match log.fired {
-            0 => Err(Error::NoRuleFired { passed_by: std::mem::take(&mut log.passed_by) }),
-            _ => Ok(output),
-        })
+        rules.with_log(|log| log.check())?;
+        Ok(output?)
+    }
+
+    /// The layers of `model` as they asked for their rules.
+    pub(crate) fn plan(&self, model: &dyn Model, x: &Tensor) -> Result<Vec<Planned>> {
+        let rules = Self { ranked: self.ranked.clone(), log: Arc::default() };
+        let (output, _) = within(Scope { rules: rules.clone(), ..Scope::default() }, || model.forward(x));
+        output?;
+        Ok(rules.with_log(|log| std::mem::take(&mut log.0)))
     }
 
     fn with_log<R>(&self, f: impl FnOnce(&mut Log) -> R) -> R {
@@ -66,24 +74,69 @@ impl Rules {
     }
 }
 
-/// The rule for the layer that is about to run, if there is one that it takes. `what` describes the layer to those who
-/// wonder why none fired.
-pub(crate) fn rule_for(
-    name: &str,
-    kind: Kind,
-    what: impl std::fmt::Debug,
-    takes: impl Fn(Rule) -> bool,
-) -> Option<Rule> {
+impl Log {
+    fn check(&self) -> Result<()> {
+        let unmatched: Vec<String> =
+            self.0.iter().filter(|layer| layer.rule.is_none()).map(Planned::to_string).collect();
+        if !unmatched.is_empty() {
+            return Err(Error::NoRule { layers: unmatched });
+        }
+        let rectifiers = |layer: &&Planned| layer.rule.as_ref().is_some_and(Rule::is_of_rectifiers);
+        if let Some(layer) = self.0.iter().find(|layer| !layer.fits && !rectifiers(layer)) {
+            let rule = layer.rule.as_ref().map_or_else(String::new, Rule::to_string);
+            return Err(Error::RuleDoesNotFit { layer: layer.to_string(), rule });
+        }
+        let acts = |layer: &Planned| layer.fits && layer.rule != Some(Rule::Gradient);
+        match self.0.iter().any(acts) {
+            true => Ok(()),
+            false => {
+                let passed_by = self.0.iter().filter(rectifiers).map(Planned::to_string).collect();
+                Err(Error::NoRuleFired { passed_by })
+            }
+        }
+    }
+}
+
+impl fmt::Display for Planned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` ({})", self.name, self.what)
+    }
+}
+
+/// A layer that is about to run.
+#[derive(Clone, Copy)]
+pub(crate) struct Asking<'a> {
+    pub name: &'a str,
+    pub kind: Kind,
+    pub form: Form,
+    /// What it is, where its kind does not tell.
+    pub what: &'a dyn fmt::Debug,
+}
+
+impl<'a> Asking<'a> {
+    /// A layer that its kind describes.
+    pub fn new(name: &'a str, kind: &'a Kind, form: Form) -> Self {
+        Self { name, kind: *kind, form, what: kind }
+    }
+}
+
+/// The rule for the layer that is about to run; nothing if it is to hand back its gradient.
+pub(crate) fn rule_for(asking: Asking) -> Option<Rule> {
     let choose = |scope: &mut Scope| {
-        let name = scope.name_of(name, kind);
-        let matching = |(selector, _): &&(Selector, Rule)| selector.matches(&name, kind);
-        let rule = scope.rules.ranked.iter().find(matching).map(|(_, rule)| *rule)?;
-        let taken = Some(rule).filter(|&rule| takes(rule));
-        scope.rules.with_log(|log| match taken {
-            Some(_) => log.fired += 1,
-            None => log.passed_by.push(format!("`{name}` ({what:?})")),
-        });
-        taken
+        if scope.rules.is_empty() {
+            return None;
+        }
+        let name = scope.name_of(asking.name, asking.kind);
+        scope.rules.with_log(|log| {
+            let position = log.0.iter().filter(|layer| layer.kind.is_weighted()).count();
+            let matching = |(selector, _): &&(Selector, Rule)| selector.matches(&name, asking.kind, position);
+            let rule = scope.rules.ranked.iter().find(matching).map(|(_, rule)| rule.clone());
+            let fits = rule.as_ref().is_some_and(|rule| rule.fits(asking.form));
+            let taken = rule.clone().filter(|rule| fits && *rule != Rule::Gradient);
+            let what = format!("{:?}", asking.what);
+            log.0.push(Planned { name: name.clone(), kind: asking.kind, rule, what, fits });
+            taken
+        })
     };
     with_scope(choose).flatten()
 }
@@ -122,14 +175,15 @@ mod tests {
     fn the_first_rule_that_matches_is_the_layer_s_own() -> Result<()> {
         let named = (Selector::Name("act".into()), Rule::Deconvnet);
         let any = (Selector::Kind(Kind::Activation), Rule::Guided);
-        let gradient = |ranked: Vec<_>| -> Result<Vec<f64>> {
+        let gradient = |last: (Selector, Rule), first: (Selector, Rule)| -> Result<Vec<f64>> {
             let x = candle_core::Var::new(&[[2.0f64, -1.0, 0.5]], &Device::Cpu)?;
-            let y = Rules::new(ranked).forward(&model, &x)?;
+            let composite = Composite::default().with(last.0, last.1).with(first.0, first.1);
+            let y = Rules::new(&composite).forward(&model, &x)?;
             let gradients = y.sum_all()?.backward()?;
             Ok(gradients.get(&x).ok_or_else(|| Error::no_gradient("x"))?.squeeze(0)?.to_vec1()?)
         };
-        assert_eq!(gradient(vec![named.clone(), any.clone()])?, [1.0, 1.0, 0.0]);
-        assert_eq!(gradient(vec![any, named])?, [1.0, 0.0, 0.0]);
+        assert_eq!(gradient(any.clone(), named.clone())?, [1.0, 1.0, 0.0]);
+        assert_eq!(gradient(named, any)?, [1.0, 0.0, 0.0]);
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use super::Passes;
 use crate::methods::layer::last_map;
-use crate::scope::{Kind, LayerInfo, layers, shown};
+use crate::scope::{Kind, LayerInfo, layers, matches, shown};
 use crate::{Model, Result};
 use candle_core::Tensor;
 
@@ -76,43 +76,5 @@ fn channels(name: &str, seen: &[LayerInfo]) -> usize {
     match seen.iter().find(|layer| layer.name == *name).map(|layer| &layer.shape[..]) {
         Some([_, channels, _, _] | [_, _, channels]) => *channels,
         _ => 0,
-    }
-}
-
-/// Whether `pattern` means `name`: `*` is any text without a dot, `**` any text.
-fn matches(pattern: &str, name: &str) -> bool {
-    let rest_matches = |rest: &str, within: &str| {
-        let ends = within.char_indices().map(|(at, _)| at).chain([within.len()]);
-        ends.into_iter().any(|at| matches(rest, &name[at..]))
-    };
-    if let Some(rest) = pattern.strip_prefix("**") {
-        return rest_matches(rest, name);
-    }
-    if let Some(rest) = pattern.strip_prefix('*') {
-        return rest_matches(rest, name.split('.').next().unwrap_or_default());
-    }
-    let (mut pattern, mut name) = (pattern.chars(), name.chars());
-    match (pattern.next(), name.next()) {
-        (None, None) => true,
-        (Some(wanted), Some(found)) => wanted == found && matches(pattern.as_str(), name.as_str()),
-        _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::matches;
-
-    #[test]
-    fn a_star_stays_between_two_dots_and_two_stars_do_not() {
-        let names = ["layer1", "layer1.0", "layer1.0.conv1", "layer2", "fc"];
-        let meant = |pattern| names.into_iter().filter(|name| matches(pattern, name)).collect::<Vec<_>>();
-        assert_eq!(meant("layer*"), ["layer1", "layer2"]);
-        assert_eq!(meant("layer1.*"), ["layer1.0"]);
-        assert_eq!(meant("**.conv1"), ["layer1.0.conv1"]);
-        assert_eq!(meant("layer1**"), ["layer1", "layer1.0", "layer1.0.conv1"]);
-        assert_eq!(meant("*"), ["layer1", "layer2", "fc"]);
-        assert_eq!(meant("**"), names);
-        assert_eq!(meant("layer"), [""; 0]);
     }
 }

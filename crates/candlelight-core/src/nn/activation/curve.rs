@@ -1,7 +1,7 @@
 //! The elementwise functions behind the activations, with exact derivatives; at a kink the derivative is PyTorch's.
 
 use super::super::elements::{self, Number, has_kernels, with_element, zip_map};
-use crate::scope::Rule;
+use crate::rules::{Form, Rule, ratio};
 use crate::vjp::vjp_of_fresh;
 use candle_core::{Result, Tensor};
 use candlelight_kernels::{self as kernels, Element};
@@ -123,28 +123,29 @@ impl Curve {
         }
     }
 
-    /// Whether the curve has a form under `rule`.
-    pub fn takes(self, rule: Rule) -> bool {
-        match rule {
-            Rule::Guided | Rule::Deconvnet => matches!(self, Self::Relu | Self::Relu6),
-            Rule::Rescale => true,
+    /// What the curve is to a rule.
+    pub fn form(self) -> Form {
+        match self {
+            Self::Relu | Self::Relu6 => Form::Rectifier,
+            _ => Form::Curve,
         }
     }
 
-    /// The curve over every element of `x`, joined to the graph; under a rule that it [`takes`](Self::takes), that is
-    /// what passes back.
+    /// The curve over every element of `x`, joined to the graph; under a rule that fits its [`form`](Self::form), that
+    /// is what passes back.
     pub fn apply(self, x: &Tensor, rule: Option<Rule>) -> Result<Tensor> {
         let input = x.detach();
         let y = match has_kernels(&input) {
             true => with_element!(input, T => self.values::<T>(&input))?,
             false => self.value_by_candle(&input)?,
         };
-        vjp_of_fresh(&[x], y, move |_, g| {
+        vjp_of_fresh(&[x], y, move |y, g| {
             Ok(vec![Some(match rule {
-                None => self.gradient(&input, g)?,
                 Some(Rule::Guided) => self.gradient(&input, &g.relu()?)?,
                 Some(Rule::Deconvnet) => g.relu()?,
                 Some(Rule::Rescale) => self.rescaled(&input, g)?,
+                Some(Rule::Pass) => ratio::signal(&ratio::relevance(&y.detach(), g)?, &input)?,
+                _ => self.gradient(&input, g)?,
             })])
         })
     }

@@ -9,7 +9,8 @@ pub use prelu::{PReLU, prelu};
 
 use super::Module;
 use crate::rules::rescale::product_of_pairs;
-use crate::scope::{Kind, Rule, report, rule_for};
+use crate::rules::{Form, Rule};
+use crate::scope::{Asking, Kind, report, rule_for};
 use candle_core::{D, Result, Tensor};
 use curve::Curve;
 use serde::{Deserialize, Serialize};
@@ -67,8 +68,8 @@ impl Activation {
 
     /// Runs the activation as the layer `name`.
     fn run(self, name: &str, x: &Tensor) -> Result<Tensor> {
-        let takes = |rule| self.curve().map_or(rule == Rule::Rescale, |curve| curve.takes(rule));
-        let rule = rule_for(name, Kind::Activation, self, takes);
+        let form = self.curve().map_or(Form::Gate, Curve::form);
+        let rule = rule_for(Asking { name, kind: Kind::Activation, form, what: &self });
         let y = match self.curve() {
             Some(curve) => curve.apply(x, rule)?,
             None => swiglu(x, rule)?,
@@ -103,7 +104,7 @@ fn swiglu(x: &Tensor, rule: Option<Rule>) -> Result<Tensor> {
         candle_core::bail!("SwiGLU halves the last axis, which has {width} elements")
     }
     let half = |index: usize| x.narrow(D::Minus1, index * width / 2, width / 2);
-    let (gate, value) = (Curve::Silu.apply(&half(0)?, rule)?, half(1)?);
+    let (gate, value) = (Curve::Silu.apply(&half(0)?, rule.clone())?, half(1)?);
     match rule {
         Some(Rule::Rescale) => product_of_pairs(&gate, &value),
         _ => gate * value,

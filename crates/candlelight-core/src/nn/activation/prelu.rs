@@ -2,7 +2,8 @@
 
 use super::super::{Module, VarBuilder};
 use crate::rules::pair::{Pair, of_inputs};
-use crate::scope::{Kind, Rule, report, rule_for};
+use crate::rules::{Form, Rule, ratio};
+use crate::scope::{Asking, Kind, report, rule_for};
 use crate::vjp::vjp_of_fresh;
 use candle_core::{Result, Tensor};
 
@@ -64,10 +65,12 @@ impl Module for PReLU {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let (input, weight) = (x.detach(), self.spread(x)?);
         let y = input.gt(0.0)?.where_cond(&input, &input.broadcast_mul(&weight)?)?;
-        if let Some(Rule::Rescale) =
-            rule_for(&self.name, Kind::Activation, self, |rule| rule == Rule::Rescale)
-        {
-            let y = vjp_of_fresh(&[x], y, move |_, g| Ok(vec![Some(rescaled(&input, &weight, g)?)]))?;
+        if let Some(rule) = rule_for(Asking::new(&self.name, &Kind::Activation, Form::Curve)) {
+            let pullback = move |y: &Tensor, g: &Tensor| match rule {
+                Rule::Rescale => rescaled(&input, &weight, g),
+                _ => ratio::signal(&ratio::relevance(&y.detach(), g)?, &input),
+            };
+            let y = vjp_of_fresh(&[x], y, move |y, g| Ok(vec![Some(pullback(y, g)?)]))?;
             return report(&self.name, Kind::Activation, 0, y);
         }
         let (trained, shape) = (self.weight.track_op(), self.weight.shape().clone());

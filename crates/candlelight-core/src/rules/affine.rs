@@ -1,0 +1,245 @@
+//! Rules at layers with weights: linear layers, convolutions, and the batch norms that are merged into them.
+
+use super::pair::{Pair, of_inputs};
+use super::ratio::{over, relevance, share, signal};
+use super::{Bias, Rule, STABILISER};
+use crate::Bounds;
+use candle_core::{Result, Tensor};
+use std::sync::Arc;
+
+/// A map that is linear in its input and in its weight.
+pub(crate) trait Map: Send + Sync {
+    /// W·x, for any number of rows.
+    fn product(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor>;
+
+    /// Wᵀ·g.
+    fn transpose(&self, g: &Tensor, weight: &Tensor) -> Result<Tensor>;
+
+    /// The weight of what comes out, or goes in, times `scale`, which broadcasts over it as a scale per channel does;
+    /// nothing if its axis is not the one that this map mixes.
+    fn scaled(&self, weight: &Tensor, scale: &Tensor, side: Side) -> Result<Option<Tensor>>;
+
+    /// Whether it only scales channels, as a batch norm does.
+    fn is_scale(&self) -> bool {
+        false
+    }
+}
+
+/// An end of a map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Inputs,
+    Outputs,
+}
+
+/// W·x + b, of which a rule may replace W and b.
+#[derive(Clone)]
+pub(crate) struct Affine {
+    map: Arc<dyn Map>,
+    weight: Tensor,
+    /// Of a shape that broadcasts over the outputs.
+    bias: Option<Tensor>,
+}
+
+impl Affine {
+    /// `bias` must be of a shape that broadcasts over the outputs.
+    pub fn new(map: impl Map + 'static, weight: &Tensor, bias: Option<Tensor>) -> Self {
+        Self { map: Arc::new(map), weight: weight.detach(), bias: bias.map(|bias| bias.detach()) }
+    }
+
+    /// Whether it only scales channels, as a batch norm does.
+    pub fn is_scale(&self) -> bool {
+        self.map.is_scale()
+    }
+
+    /// W·x + b.
+    pub fn output(&self, x: &Tensor) -> Result<Tensor> {
+        plus(self.product(x, &self.weight)?, self.bias.as_ref())
+    }
+
+    /// This map behind `before`, which was given `input`, as one map; nothing unless one of them only scales channels.
+    pub fn behind(&self, before: &Self, input: &Tensor) -> Result<Option<Self>> {
+        match (self.is_scale(), before.is_scale()) {
+            (true, _) => before.followed_by(self),
+            (false, true) => self.preceded_by(before, input),
+            (false, false) => Ok(None),
+        }
+    }
+
+    /// s·(W·x + b) + t = (sW)·x + (sb + t).
+    fn followed_by(&self, scale: &Self) -> Result<Option<Self>> {
+        let Some(weight) = self.map.scaled(&self.weight, &scale.weight, Side::Outputs)? else {
+            return Ok(None);
+        };
+        let bias = self.bias.as_ref().map(|bias| bias.broadcast_mul(&scale.weight)).transpose()?;
+        let bias = match (bias, &scale.bias) {
+            (Some(bias), Some(shift)) => Some(bias.broadcast_add(shift)?),
+            (bias, shift) => bias.or_else(|| shift.clone()),
+        };
+        Ok(Some(Self { map: self.map.clone(), weight, bias }))
+    }
+
+    /// W·(s·x + t) + b = (Ws)·x + (W·t + b): where W pads with zeros, W·t differs from place to place.
+    fn preceded_by(&self, scale: &Self, input: &Tensor) -> Result<Option<Self>> {
+        let Some(weight) = self.map.scaled(&self.weight, &scale.weight, Side::Inputs)? else {
+            return Ok(None);
+        };
+        let shift = scale.bias.as_ref().map(|shift| {
+            let shift = shift.broadcast_as(input.narrow(0, 0, 1)?.shape())?.contiguous()?;
+            plus(self.product(&shift, &self.weight)?, self.bias.as_ref())
+        });
+        let bias = shift.transpose()?.or_else(|| self.bias.clone());
+        Ok(Some(Self { map: self.map.clone(), weight, bias }))
+    }
+
+    /// The signal at the inputs `x`, for the signal `g` at the outputs `y`.
+    pub fn pull_back(&self, rule: &Rule, x: &Tensor, y: &Tensor, g: &Tensor) -> Result<Tensor> {
+        match rule {
+            Rule::Epsilon(epsilon, Bias::Absorbs) => self.transpose(&share(y, g, *epsilon)?, &self.weight),
+            Rule::Epsilon(epsilon, Bias::Ignored) => {
+                let z = self.product(x, &self.weight)?;
+                self.transpose(&over(&relevance(y, g)?, &z, *epsilon)?, &self.weight)
+            }
+            Rule::Pass => signal(&relevance(y, g)?, x),
+            Rule::Gamma(gamma) => self.gamma(*gamma, x, y, &relevance(y, g)?),
+            Rule::AlphaBeta { alpha, beta } => self.alpha_beta((*alpha, *beta), x, &relevance(y, g)?),
+            Rule::ZPlus => self.alpha_beta((1.0, 0.0), x, &relevance(y, g)?),
+            Rule::ZBox(bounds) => signal(&self.z_box(bounds, x, &relevance(y, g)?)?, x),
+            Rule::WSquare => {
+                let square = |tensor: &Tensor| tensor.sqr();
+                let bias = self.bias.as_ref().map(square).transpose()?;
+                signal(&self.by_weight(&square(&self.weight)?, bias.as_ref(), x, &relevance(y, g)?)?, x)
+            }
+            Rule::Flat => signal(&self.by_weight(&self.weight.ones_like()?, None, x, &relevance(y, g)?)?, x),
+            Rule::Excitation => self.excitation(x, &relevance(y, g)?),
+            Rule::Rescale => of_inputs(&self.transpose(&Pair::of(g)?.x, &self.weight)?),
+            _ => self.transpose(g, &self.weight),
+        }
+    }
+
+    fn product(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        self.map.product(x, weight)
+    }
+
+    fn transpose(&self, g: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        self.map.transpose(g, weight)
+    }
+
+    /// α times the share in the positive contributions less β times that in the negative ones.
+    fn alpha_beta(&self, (alpha, beta): (f64, f64), x: &Tensor, r: &Tensor) -> Result<Tensor> {
+        let (x, weight) = (Parts::of(x)?, Parts::both(&self.weight)?);
+        let [positive, negative] = self.bias_parts()?;
+        let excited = self.flow(&x, [&weight[0], &weight[1]], positive.as_ref(), r)?;
+        if beta == 0.0 {
+            return excited * alpha;
+        }
+        let inhibited = self.flow(&x, [&weight[1], &weight[0]], negative.as_ref(), r)?;
+        (excited * alpha)? - (inhibited * beta)?
+    }
+
+    /// Outputs above 0 look at w + γw⁺ for positive and w + γw⁻ for negative inputs, outputs below 0 the other way
+    /// round; an output of 0 passes nothing.
+    fn gamma(&self, gamma: f64, x: &Tensor, y: &Tensor, r: &Tensor) -> Result<Tensor> {
+        let raised = |whole: &Tensor, part: &Tensor| whole + (part * gamma)?;
+        let [positive, negative] = Parts::both(&self.weight)?;
+        let up = raised(&self.weight, &positive)?;
+        let down = raised(&self.weight, &negative)?;
+        let bias = |part: &Option<Tensor>| match (&self.bias, part) {
+            (Some(bias), Some(part)) => raised(bias, part).map(Some),
+            _ => Ok(None),
+        };
+        let [positive, negative] = self.bias_parts()?;
+        let zeros = r.zeros_like()?;
+        let (above, below) = (y.gt(0.0)?.where_cond(r, &zeros)?, y.lt(0.0)?.where_cond(r, &zeros)?);
+        let x = Parts::of(x)?;
+        self.flow(&x, [&up, &down], bias(&positive)?.as_ref(), &above)?
+            + self.flow(&x, [&down, &up], bias(&negative)?.as_ref(), &below)?
+    }
+
+    /// The signal of z = u·x⁺ + v·x⁻ + b, whose relevance is `r`.
+    fn flow(&self, x: &Parts, [u, v]: [&Tensor; 2], bias: Option<&Tensor>, r: &Tensor) -> Result<Tensor> {
+        let z = self.product(&x.positive, u)?;
+        let z = match &x.negative {
+            Some((negative, _)) => (z + self.product(negative, v)?)?,
+            None => z,
+        };
+        let s = over(r, &plus(z, bias)?, STABILISER)?;
+        let g = self.transpose(&s, u)?;
+        match &x.negative {
+            Some((_, below)) => below.where_cond(&self.transpose(&s, v)?, &g),
+            None => Ok(g),
+        }
+    }
+
+    /// The relevance of inputs between bounds.
+    fn z_box(&self, bounds: &Bounds, x: &Tensor, r: &Tensor) -> Result<Tensor> {
+        let (low, high) = bounds.of_rows(x)?;
+        let [positive, negative] = Parts::both(&self.weight)?;
+        let terms = [(x, &self.weight, 1.0), (&low, &positive, -1.0), (&high, &negative, -1.0)];
+        let z = terms.iter().map(|(x, weight, sign)| self.product(x, weight)? * *sign);
+        let s = over(r, &sum(z)?, STABILISER)?;
+        sum(terms.iter().map(|(x, weight, sign)| (self.transpose(&s, weight)? * *x)? * *sign))
+    }
+
+    /// The relevance of inputs that count by `weight` alone.
+    fn by_weight(&self, weight: &Tensor, bias: Option<&Tensor>, x: &Tensor, r: &Tensor) -> Result<Tensor> {
+        let ones = x.narrow(0, 0, 1)?.ones_like()?;
+        let z = plus(self.product(&ones, weight)?, bias)?;
+        self.transpose(&over(r, &z, STABILISER)?, weight)
+    }
+
+    /// The signal of inputs that excite; an output that none excites passes nothing.
+    fn excitation(&self, x: &Tensor, r: &Tensor) -> Result<Tensor> {
+        let (excites, weight) = (x.gt(0.0)?, self.weight.relu()?);
+        let z = self.product(&x.relu()?, &weight)?;
+        let s = z.gt(0.0)?.where_cond(&over(r, &z, 0.0)?, &r.zeros_like()?)?;
+        let g = self.transpose(&s, &weight)?;
+        excites.where_cond(&g, &g.zeros_like()?)
+    }
+
+    /// The positive and the negative part of the bias.
+    fn bias_parts(&self) -> Result<[Option<Tensor>; 2]> {
+        Ok(match &self.bias {
+            Some(bias) => Parts::both(bias)?.map(Some),
+            None => [None, None],
+        })
+    }
+}
+
+/// An input by the sign of its elements.
+struct Parts {
+    positive: Tensor,
+    /// The negative part and where it is, if it is anywhere.
+    negative: Option<(Tensor, Tensor)>,
+}
+
+impl Parts {
+    fn of(x: &Tensor) -> Result<Self> {
+        let below = x.lt(0.0)?;
+        let none = below.max_all()?.to_scalar::<u8>()? == 0;
+        if none {
+            return Ok(Self { positive: x.clone(), negative: None });
+        }
+        let [positive, negative] = Self::both(x)?;
+        Ok(Self { positive, negative: Some((negative, below)) })
+    }
+
+    /// max(x, 0) and min(x, 0).
+    fn both(x: &Tensor) -> Result<[Tensor; 2]> {
+        let positive = x.relu()?;
+        let negative = (x - &positive)?;
+        Ok([positive, negative])
+    }
+}
+
+fn plus(y: Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    match bias {
+        Some(bias) => y.broadcast_add(bias),
+        None => Ok(y),
+    }
+}
+
+fn sum(mut terms: impl Iterator<Item = Result<Tensor>>) -> Result<Tensor> {
+    let Some(first) = terms.next() else { candle_core::bail!("a sum of nothing") };
+    terms.try_fold(first?, |sum, term| sum + term?)
+}

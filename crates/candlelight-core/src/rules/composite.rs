@@ -1,0 +1,151 @@
+//! Which layer gets which rule.
+
+use super::{Rule, STABILISER};
+use crate::scope::{Kind, Rules, Selector};
+use crate::{Bounds, Error, Model, Result};
+use candle_core::Tensor;
+use std::fmt;
+
+/// Rules for the layers of a model: an ordered list of selectors and rules, of which the first that means a layer is
+/// its own. A layer of [`nn`](crate::nn) that none means is an error, one that candle computes itself hands back its
+/// gradient.
+///
+/// A batch norm right behind or right before a convolution or linear layer is merged with it, and obeys its rule.
+///
+/// # Example
+/// ```
+/// use candlelight_core::{Composite, Kind, Lrp, Rule, Selector};
+///
+/// let composite = Composite::epsilon_plus().with(Selector::Name("conv1".into()), Rule::WSquare);
+/// let method = Lrp::new(composite);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Composite {
+    entries: Vec<(Selector, Rule)>,
+}
+
+/// A layer with the rule that a composite gives it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedLayer {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: Kind,
+    /// Its rule; `None` if no entry means it, which is an error when the model is explained.
+    pub rule: Option<Rule>,
+}
+
+impl Composite {
+    /// The same composite with an entry that is tried before all others.
+    pub fn with(mut self, selector: Selector, rule: Rule) -> Self {
+        self.entries.insert(0, (selector, rule));
+        self
+    }
+
+    /// LRP-ε at linear layers, z⁺ at convolutions.
+    pub fn epsilon_plus() -> Self {
+        Self::by_kind(Rule::ZPlus, Rule::epsilon(STABILISER))
+    }
+
+    /// [`epsilon_plus`](Self::epsilon_plus) with [`Rule::Flat`] at the first layer with weights.
+    pub fn epsilon_plus_flat() -> Self {
+        Self::epsilon_plus().first(Rule::Flat)
+    }
+
+    /// LRP-ε at linear layers, LRP-αβ with α = 2 and β = 1 at convolutions.
+    pub fn epsilon_alpha2_beta1() -> Self {
+        Self::by_kind(Rule::AlphaBeta { alpha: 2.0, beta: 1.0 }, Rule::epsilon(STABILISER))
+    }
+
+    /// [`epsilon_alpha2_beta1`](Self::epsilon_alpha2_beta1) with [`Rule::Flat`] at the first layer with weights.
+    pub fn epsilon_alpha2_beta1_flat() -> Self {
+        Self::epsilon_alpha2_beta1().first(Rule::Flat)
+    }
+
+    /// LRP-ε at linear layers, LRP-γ with γ = 1/4 at convolutions, and z^B at the first layer with weights, whose
+    /// inputs lie within `bounds`.
+    pub fn epsilon_gamma_box(bounds: Bounds) -> Self {
+        Self::by_kind(Rule::Gamma(0.25), Rule::epsilon(STABILISER)).first(Rule::ZBox(bounds))
+    }
+
+    /// One rule for all convolutions, one for all linear layers; the others as in
+    /// [`epsilon_plus`](Self::epsilon_plus).
+    pub fn by_kind(convolution: Rule, linear: Rule) -> Self {
+        Self::base().with(Selector::Kind(Kind::Linear), linear).with(Selector::Kind(Kind::Conv), convolution)
+    }
+
+    /// The same composite with a rule of its own for the first layer with weights.
+    pub fn first(self, rule: Rule) -> Self {
+        self.with(Selector::Position(0), rule)
+    }
+
+    /// `rule` at rectifiers, the gradient everywhere else.
+    pub(crate) fn of_rectifiers(rule: Rule) -> Self {
+        Self::default().with(Selector::Every, Rule::Gradient).with(Selector::Kind(Kind::Activation), rule)
+    }
+
+    /// The rules of layers without weights: activations and lone batch norms pass relevance on, sums and averages share
+    /// it out in proportion, of a max pool the winner takes all.
+    fn base() -> Self {
+        Self::default()
+            .with(Selector::Kind(Kind::Activation), Rule::Pass)
+            .with(Selector::Kind(Kind::BatchNorm), Rule::Pass)
+            .with(Selector::Kind(Kind::Add), Rule::Norm(STABILISER))
+            .with(Selector::Kind(Kind::Pool), Rule::Norm(STABILISER))
+    }
+
+    /// The table of the layers of `model` that take rules, in the order in which they run on `x`.
+    ///
+    /// # Errors
+    /// Whatever the model returns.
+    pub fn plan(&self, model: &dyn Model, x: &Tensor) -> Result<Vec<PlannedLayer>> {
+        let planned = Rules::new(self).plan(model, &x.detach())?;
+        let layer = |layer: crate::scope::Planned| PlannedLayer {
+            name: layer.name,
+            kind: layer.kind,
+            rule: layer.rule,
+        };
+        Ok(planned.into_iter().map(layer).collect())
+    }
+
+    pub(crate) fn entries(&self) -> Vec<(Selector, Rule)> {
+        self.entries.clone()
+    }
+
+    /// Refuses rules whose numbers make no sense for inputs like `input`.
+    pub(crate) fn check(&self, input: &Tensor) -> Result<()> {
+        self.entries.iter().try_for_each(|(_, rule)| rule.check(input))
+    }
+}
+
+impl fmt::Display for PlannedLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.rule {
+            Some(rule) => write!(f, "{} ({}): {rule}", self.name, self.kind),
+            None => write!(f, "{} ({}): no rule", self.name, self.kind),
+        }
+    }
+}
+
+impl Rule {
+    /// Refuses numbers that make no sense.
+    fn check(&self, input: &Tensor) -> Result<()> {
+        let refuse = |setting, value: String, expected| Err(Error::Setting { setting, value, expected });
+        let positive = |setting, number: f64| match number.is_finite() && number >= 0.0 {
+            true => Ok(()),
+            false => refuse(setting, number.to_string(), "a finite number, not negative"),
+        };
+        match self {
+            Self::Norm(epsilon) | Self::Epsilon(epsilon, _) => positive("epsilon of a rule", *epsilon),
+            Self::Gamma(gamma) => positive("gamma of a rule", *gamma),
+            Self::AlphaBeta { alpha, beta } => match (alpha - beta - 1.0).abs() < 1e-9 && *beta >= 0.0 {
+                true => Ok(()),
+                false => {
+                    refuse("alpha and beta", format!("{alpha}, {beta}"), "alpha − beta = 1 and beta ≥ 0")
+                }
+            },
+            Self::ZBox(bounds) => bounds.check(input),
+            _ => Ok(()),
+        }
+    }
+}

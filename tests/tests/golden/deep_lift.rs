@@ -10,6 +10,10 @@ pub fn rescale(setup: &Setup) -> Result<Outputs> {
     outputs(&setup.explain(&DeepLift::default().baseline(baseline(setup)?))?)
 }
 
+pub fn reveal_cancel(setup: &Setup) -> Result<Outputs> {
+    outputs(&setup.explain(&DeepLift::default().baseline(baseline(setup)?).reveal_cancel())?)
+}
+
 pub fn shap(setup: &Setup) -> Result<Outputs> {
     let samples = References::Samples(setup.input(setup.case.text("baselines")?)?);
     outputs(&setup.explain(&DeepLiftShap::default().references(samples))?)

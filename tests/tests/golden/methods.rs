@@ -43,6 +43,7 @@ pub const METHODS: &[(&str, Run)] = &[
     ("smoothgrad/smoothgrad_sq/vargrad", gradients::smoothgrad),
     ("deeplift_rescale", deep_lift::rescale),
     ("deeplift_shap", deep_lift::shap),
+    ("deeplift_revealcancel", deep_lift::reveal_cancel),
     ("layer_activation", layers::activation),
     ("layer_gradient_x_activation", layers::gradient_x_activation),
     ("layer_integrated_gradients", layers::integrated_gradients),

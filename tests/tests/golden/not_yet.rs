@@ -2,7 +2,6 @@
 
 /// Methods of the manifests that are not built, by the manifests' names.
 pub const NOT_YET: &[(&str, &str)] = &[
-    ("deeplift_revealcancel", "not built yet: DeepLIFT"),
     ("occlusion", "not built yet: perturbation"),
     ("feature_ablation", "not built yet: perturbation"),
     ("shapley", "not built yet: perturbation"),

@@ -20,6 +20,7 @@ pub(super) struct Compared<'a> {
     /// Each of these with its share; or draws from the distribution.
     listed: Option<Vec<(f64, Listed<'a>)>>,
     draws: Draws,
+    rule: Rule,
 }
 
 impl<'a> Compared<'a> {
@@ -28,7 +29,12 @@ impl<'a> Compared<'a> {
         let listed = references.listed().filter(|_| samples.is_none());
         let each = |listed: &Vec<_>| Draws::Fixed(listed.len());
         let draws = samples.or(listed.as_ref().map(each)).unwrap_or(DRAWN);
-        Self { references, listed, draws }
+        Self { references, listed, draws, rule: Rule::Rescale }
+    }
+
+    /// The same by another rule for pairs.
+    pub(super) fn by(self, rule: &Rule) -> Self {
+        Self { rule: rule.clone(), ..self }
     }
 
     /// The mean of the contributions of every row's changes.
@@ -36,7 +42,7 @@ impl<'a> Compared<'a> {
         self.references.check(query.input())?;
         self.draws.check()?;
         let rows = query.input().dims()[0];
-        let rules = Rules::new(&Composite::default().with(Selector::Every, Rule::Rescale));
+        let rules = Rules::new(&Composite::default().with(Selector::Every, self.rule.clone()));
         let mut run = Run::under(rules, model, query, rows * (1 + 2 * self.draws.most()))?;
         let prediction = run.predict()?;
         let (mut moments, mut expected) = (vec![Moments::default(); rows], vec![0.0; rows]);

@@ -2,6 +2,7 @@
 
 use super::compared::Compared;
 use crate::references::References;
+use crate::rules::Rule;
 use crate::{Attribution, Baseline, Explain, Model, Query, Result};
 
 /// A_i = (x_i − x′_i) · m_i, where the multipliers m are chained like gradients, but of differences: m(Δx → Δf) =
@@ -19,7 +20,7 @@ use crate::{Attribution, Baseline, Explain, Model, Query, Result};
 /// | attention, SwiGLU | the same for products: Δ(ab) = Δa·b̄ + ā·Δb |
 /// | everything else of [`nn`](crate::nn) | linear: the gradient |
 ///
-/// Where nothing changes all of them are the gradient. Rules sit on the layers of [`nn`](crate::nn), however often one
+/// Where nothing changes they are the gradient, but for the max pool's, which is then 0. Rules sit on the layers of [`nn`](crate::nn), however often one
 /// runs and whoever calls it. Products, activations and pools of candle's own pass their gradient; the residual shows
 /// it, as it does for a score function that is not linear.
 ///
@@ -42,15 +43,31 @@ use crate::{Attribution, Baseline, Explain, Model, Query, Result};
 /// assert_eq!(map.values().to_vec2::<f64>()?, [[0.75, 0.25]]); // of f(x) − f(0) = 1, by their share in the sum
 /// # Ok::<(), candlelight_core::Error>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct DeepLift {
     baseline: Baseline,
+    rule: Rule,
+}
+
+impl Default for DeepLift {
+    /// By the Rescale rule, from zero.
+    fn default() -> Self {
+        Self { baseline: Baseline::default(), rule: Rule::Rescale }
+    }
 }
 
 impl DeepLift {
     /// What the input is compared with; zero unless set.
     pub fn baseline(self, baseline: Baseline) -> Self {
-        Self { baseline }
+        Self { baseline, ..self }
+    }
+
+    /// The RevealCancel rule in place of Rescale: what raises the argument of an activation and what lowers it get
+    /// multipliers of their own, each the mean slope over both orders in which they can come. Where they cancel,
+    /// Rescale shows neither. It acts at activations of what a linear layer or convolution (merged with its batch norm)
+    /// made; behind anything else, a residual add say, there is Rescale.
+    pub fn reveal_cancel(self) -> Self {
+        Self { rule: Rule::RevealCancel, ..self }
     }
 }
 
@@ -61,6 +78,6 @@ impl Explain for DeepLift {
 
     fn attribute(&self, model: &dyn Model, query: &Query) -> Result<Attribution> {
         let references = References::Fixed(self.baseline.clone());
-        Compared::with(&references, None).attribute(self.name(), model, query)
+        Compared::with(&references, None).by(&self.rule).attribute(self.name(), model, query)
     }
 }

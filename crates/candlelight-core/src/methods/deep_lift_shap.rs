@@ -3,6 +3,7 @@
 use super::compared::Compared;
 use super::versions::Draws;
 use crate::references::References;
+use crate::rules::Rule;
 use crate::{Attribution, Explain, Model, Query, Result};
 
 /// The mean of [`DeepLift`](super::DeepLift)'s maps over references x′
@@ -18,10 +19,18 @@ use crate::{Attribution, Explain, Model, Query, Result};
 ///
 /// # Shapes
 /// The map has the input's shape, and the score's unit.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct DeepLiftShap {
     references: References,
     samples: Option<Draws>,
+    rule: Rule,
+}
+
+impl Default for DeepLiftShap {
+    /// By the Rescale rule; 30 draws of uniform noise for want of data.
+    fn default() -> Self {
+        Self { references: References::default(), samples: None, rule: Rule::Rescale }
+    }
 }
 
 impl DeepLiftShap {
@@ -34,6 +43,11 @@ impl DeepLiftShap {
     /// a list is taken once, and 30 are drawn where there is no list.
     pub fn samples(self, samples: usize) -> Self {
         Self { samples: Some(self.samples.unwrap_or(Draws::Fixed(samples)).at_most(samples)), ..self }
+    }
+
+    /// The RevealCancel rule in place of Rescale: see [`DeepLift::reveal_cancel`](super::DeepLift::reveal_cancel).
+    pub fn reveal_cancel(self) -> Self {
+        Self { rule: Rule::RevealCancel, ..self }
     }
 
     /// Draws for each row until the standard error of its map, norm over norm, is at most `standard_error`, or 10 000
@@ -49,6 +63,6 @@ impl Explain for DeepLiftShap {
     }
 
     fn attribute(&self, model: &dyn Model, query: &Query) -> Result<Attribution> {
-        Compared::with(&self.references, self.samples).attribute(self.name(), model, query)
+        Compared::with(&self.references, self.samples).by(&self.rule).attribute(self.name(), model, query)
     }
 }

@@ -18,7 +18,7 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64, name: &str) -> 
     let rule = rule_for(Asking::new(name, &Kind::AttentionWeights, Form::Attention));
     let (q, k, v) = (q.contiguous()?, k.contiguous()?, v.contiguous()?);
     let matmul = |a: &Tensor, b: &Tensor| match rule {
-        Some(Rule::Rescale) => matmul_of_pairs(a, b),
+        Some(Rule::Rescale | Rule::RevealCancel) => matmul_of_pairs(a, b),
         _ => a.matmul(b),
     };
     let scores = matmul(&(q * scale)?, &k.transpose(D::Minus2, D::Minus1)?)?;

@@ -1,7 +1,7 @@
 //! Rows brought to unit size: what layer norm, RMS norm and group norm have in common.
 
 use super::elements::{has_kernels, lend, with_element};
-use crate::rules::pair::{Pair, of_inputs};
+use crate::rules::pair::{Pair, both};
 use crate::rules::{Rule, rescale};
 use candle_core::{D, DType, Result, Tensor};
 use candlelight_kernels as kernels;
@@ -24,7 +24,7 @@ impl Rows {
     /// What passes back from `g`: the gradient, or under a rule that a normalisation takes, that.
     pub fn back(self, rule: Option<&Rule>, x: &Tensor, g: &Tensor, eps: f64) -> Result<Tensor> {
         match rule {
-            Some(Rule::Rescale) => self.rescaled(x, g, eps),
+            Some(Rule::Rescale | Rule::RevealCancel) => self.rescaled(x, g, eps),
             _ => self.gradient(x, g, eps),
         }
     }
@@ -38,7 +38,7 @@ impl Rows {
     fn rescaled(self, batch: &Tensor, g: &Tensor, eps: f64) -> Result<Tensor> {
         let centred = Pair::of(&widened(batch)?)?.map(|x| self.centred(x))?;
         let multipliers = rescale::unit_rows(&centred, &widened(&Pair::of(g)?.x)?, eps)?;
-        of_inputs(&self.centred(&multipliers)?)?.to_dtype(batch.dtype())
+        both(&self.centred(&multipliers)?)?.to_dtype(batch.dtype())
     }
 
     fn normalised(self, x: &Tensor, eps: f64) -> Result<Tensor> {

@@ -65,7 +65,9 @@ pub(super) fn maxima(
     let y = vjp_of_fresh(&[x], y, move |y, g| {
         let y = y.detach();
         Ok(vec![Some(match rule {
-            Some(Rule::Rescale) => rescale::max_pool(&input, &y, g, |g| to_winners(&y, g))?,
+            Some(Rule::Rescale | Rule::RevealCancel) => {
+                rescale::max_pool(&input, &y, g, |g| to_winners(&y, g))?
+            }
             Some(Rule::Epsilon(epsilon, _)) => to_winners(&y, &ratio::share(&y, g, epsilon)?)?,
             _ => to_winners(&y, g)?,
         })])

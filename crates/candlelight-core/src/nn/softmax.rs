@@ -1,7 +1,7 @@
 //! Softmax over one axis.
 
 use super::elements::{has_kernels, lend, with_element};
-use crate::rules::pair::{Pair, of_inputs};
+use crate::rules::pair::{Pair, both};
 use crate::rules::{Form, Rule, rescale};
 use crate::scope::{Asking, Kind, report, rule_for};
 use crate::vjp::vjp_of_fresh;
@@ -46,7 +46,9 @@ pub(super) fn last_softmax(x: &Tensor, rule: Option<Rule>) -> Result<Tensor> {
     };
     vjp_of_fresh(&[x], y, move |y, g| {
         Ok(vec![Some(match rule {
-            Some(Rule::Rescale) => of_inputs(&rescale::softmax(&Pair::of(&input)?, &Pair::of(g)?.x)?)?,
+            Some(Rule::Rescale | Rule::RevealCancel) => {
+                both(&rescale::softmax(&Pair::of(&input)?, &Pair::of(g)?.x)?)?
+            }
             _ => gradient(y, g, width)?,
         })])
     })

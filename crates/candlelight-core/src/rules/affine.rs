@@ -1,8 +1,8 @@
 //! Rules at layers with weights: linear layers, convolutions, and the batch norms that are merged into them.
 
-use super::pair::{Pair, of_inputs};
+use super::pair::{Pair, both};
 use super::ratio::{over, relevance, share, signal};
-use super::{Bias, Rule, STABILISER};
+use super::{Bias, Rule, STABILISER, reveal_cancel};
 use crate::Bounds;
 use candle_core::{Result, Tensor};
 use std::sync::Arc;
@@ -112,22 +112,28 @@ impl Affine {
             }
             Rule::Flat => signal(&self.by_weight(&self.weight.ones_like()?, None, x, &relevance(y, g)?)?, x),
             Rule::Excitation => self.excitation(x, &relevance(y, g)?),
-            Rule::Rescale => of_inputs(&self.transpose(&Pair::of(g)?.x, &self.weight)?),
+            Rule::Rescale => both(&self.transpose(&Pair::of(g)?.x, &self.weight)?),
+            Rule::RevealCancel => reveal_cancel::pull_back(self, x, g),
             _ => self.transpose(g, &self.weight),
         }
     }
 
-    fn product(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    /// The positive and the negative part of the weight.
+    pub(super) fn weights(&self) -> Result<[Tensor; 2]> {
+        Parts::both(&self.weight)
+    }
+
+    pub(super) fn product(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
         self.map.product(x, weight)
     }
 
-    fn transpose(&self, g: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    pub(super) fn transpose(&self, g: &Tensor, weight: &Tensor) -> Result<Tensor> {
         self.map.transpose(g, weight)
     }
 
     /// α times the share in the positive contributions less β times that in the negative ones.
     fn alpha_beta(&self, (alpha, beta): (f64, f64), x: &Tensor, r: &Tensor) -> Result<Tensor> {
-        let (x, weight) = (Parts::of(x)?, Parts::both(&self.weight)?);
+        let (x, weight) = (Parts::of(x)?, self.weights()?);
         let [positive, negative] = self.bias_parts()?;
         let excited = self.flow(&x, [&weight[0], &weight[1]], positive.as_ref(), r)?;
         if beta == 0.0 {
@@ -141,7 +147,7 @@ impl Affine {
     /// round; an output of 0 passes nothing.
     fn gamma(&self, gamma: f64, x: &Tensor, y: &Tensor, r: &Tensor) -> Result<Tensor> {
         let raised = |whole: &Tensor, part: &Tensor| whole + (part * gamma)?;
-        let [positive, negative] = Parts::both(&self.weight)?;
+        let [positive, negative] = self.weights()?;
         let up = raised(&self.weight, &positive)?;
         let down = raised(&self.weight, &negative)?;
         let bias = |part: &Option<Tensor>| match (&self.bias, part) {
@@ -174,7 +180,7 @@ impl Affine {
     /// The relevance of inputs between bounds.
     fn z_box(&self, bounds: &Bounds, x: &Tensor, r: &Tensor) -> Result<Tensor> {
         let (low, high) = bounds.of_rows(x)?;
-        let [positive, negative] = Parts::both(&self.weight)?;
+        let [positive, negative] = self.weights()?;
         let terms = [(x, &self.weight, 1.0), (&low, &positive, -1.0), (&high, &negative, -1.0)];
         let z = terms.iter().map(|(x, weight, sign)| self.product(x, weight)? * *sign);
         let s = over(r, &sum(z)?, STABILISER)?;

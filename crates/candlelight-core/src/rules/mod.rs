@@ -12,6 +12,7 @@ mod composite;
 pub(crate) mod pair;
 pub(crate) mod ratio;
 pub(crate) mod rescale;
+pub(crate) mod reveal_cancel;
 
 pub use composite::{Composite, PlannedLayer};
 
@@ -88,6 +89,9 @@ pub enum Rule {
     /// DeepLIFT's Rescale rule ([Shrikumar et al. 2017](https://arxiv.org/abs/1704.02685)): the multiplier Δy / Δx of
     /// what changes from a reference, on batches whose second half are the references of the first.
     Rescale,
+    /// DeepLIFT's RevealCancel rule: [`Rescale`](Self::Rescale) with multipliers of their own for what raises and what
+    /// lowers the argument of an activation that a layer with weights made.
+    RevealCancel,
 }
 
 impl Rule {
@@ -99,7 +103,7 @@ impl Rule {
     /// Whether layers of this form have a pull-back under it.
     pub(crate) fn fits(&self, form: Form) -> bool {
         match self {
-            Self::Gradient | Self::Rescale => true,
+            Self::Gradient | Self::Rescale | Self::RevealCancel => true,
             Self::Pass => matches!(form, Form::Scale | Form::Rectifier | Form::Curve),
             Self::Norm(_) => matches!(form, Form::Sum | Form::Maximum),
             Self::Epsilon(..) => matches!(form, Form::Affine | Form::Scale | Form::Maximum),

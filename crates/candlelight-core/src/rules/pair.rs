@@ -1,4 +1,6 @@
-//! Inputs and their references in one batch.
+//! Inputs and their references in one batch. What flows back is a multiplier for each pair: the change of the score over
+//! the change from reference to input. Both halves of the batch hold it, but where
+//! [`reveal_cancel`](super::reveal_cancel) says otherwise.
 
 use candle_core::{Result, Tensor};
 
@@ -43,7 +45,7 @@ impl Pair {
     }
 }
 
-/// Multipliers of the inputs as the gradient of the batch: the references' half is zero.
-pub(crate) fn of_inputs(multipliers: &Tensor) -> Result<Tensor> {
-    Tensor::cat(&[multipliers, &multipliers.zeros_like()?], 0)
+/// Multipliers as the signal of a batch of pairs: the same for either half.
+pub(crate) fn both(multipliers: &Tensor) -> Result<Tensor> {
+    Tensor::cat(&[multipliers, multipliers], 0)
 }

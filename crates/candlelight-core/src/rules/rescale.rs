@@ -4,7 +4,7 @@
 //! A product changes by its factors' changes at the middle of the other: Δ(ab) = Δa·b̄ + ā·Δb. Everything here is made
 //! of that, of linear maps, and of functions of one number.
 
-use super::pair::{Pair, of_inputs};
+use super::pair::{Pair, both};
 use crate::nn::mean_exponential;
 use crate::vjp::vjp_of_fresh;
 use candle_core::{D, Result, Tensor};
@@ -59,7 +59,7 @@ pub(crate) fn product_of_pairs(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let (left, right) = (a.detach(), b.detach());
     vjp_of_fresh(&[a, b], (&left * &right)?, move |_, g| {
         let (a, b) = product(&Pair::of(&left)?, &Pair::of(&right)?, &Pair::of(g)?.x)?;
-        Ok(vec![Some(of_inputs(&a)?), Some(of_inputs(&b)?)])
+        Ok(vec![Some(both(&a)?), Some(both(&b)?)])
     })
 }
 
@@ -68,7 +68,7 @@ pub(crate) fn matmul_of_pairs(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let (left, right) = (a.detach(), b.detach());
     vjp_of_fresh(&[a, b], left.matmul(&right)?, move |_, g| {
         let (a, b) = matmul(&Pair::of(&left)?, &Pair::of(&right)?, &Pair::of(g)?.x.contiguous()?)?;
-        Ok(vec![Some(of_inputs(&a)?), Some(of_inputs(&b)?)])
+        Ok(vec![Some(both(&a)?), Some(both(&b)?)])
     })
 }
 
@@ -79,7 +79,7 @@ fn product(a: &Pair, b: &Pair, g: &Tensor) -> Result<(Tensor, Tensor)> {
 
 /// The signal behind a max pool of batches of pairs, `x` before and `y` behind it, from `g`: what a window gains over its
 /// reference it owes to the input's winner, what it loses to the reference's. A winner that is what it was in the
-/// reference passes the gradient.
+/// reference passes nothing: windows of dead units tie, and the first of them is no more its winner than the others.
 ///
 /// `to_winners` hands a gradient of `y` to where its maxima come from.
 pub(crate) fn max_pool(
@@ -92,9 +92,7 @@ pub(crate) fn max_pool(
     let owed = Pair { x: (&g * change.maximum(0.0)?)?, reference: (&g * change.minimum(0.0)?)? };
     let handed = Pair::of(&to_winners(&owed.joined()?)?)?;
     let apart = gap.ne(0.0)?;
-    let quotient = (handed.x + handed.reference)? / apart.where_cond(&gap, &gap.ones_like()?)?;
-    let gradient = Pair::of(&to_winners(&of_inputs(&g)?)?)?.x;
-    of_inputs(&apart.where_cond(&quotient?, &gradient)?)
+    both(&((handed.x + handed.reference)? / apart.where_cond(&gap, &gap.ones_like()?)?)?)
 }
 
 #[cfg(test)]

@@ -35,7 +35,10 @@ impl Run<'_> {
         let outputs = self.outputs(&batch, self.rules.forward(self.model, &batch)?)?;
         let half = |index: usize| outputs.narrow(0, index * rows.len(), rows.len());
         let before = to_f64(&target.scores(&half(1)?, rows)?)?;
-        let multipliers = Pair::of(&gradient(&target.scores(&half(0)?, rows)?, &batch)?)?.x;
-        Ok((before, (multipliers * pair.difference()?)?))
+        let both = (target.scores(&half(0)?, rows)? + target.scores(&half(1)?, rows)?)?;
+        let multipliers = Pair::of(&gradient(&both, &batch)?)?;
+        let change = pair.difference()?;
+        let multipliers = change.gt(0.0)?.where_cond(&multipliers.x, &multipliers.reference)?;
+        Ok((before, (multipliers * change)?))
     }
 }

@@ -2,6 +2,7 @@
 
 use super::super::elements::{self, Number, has_kernels, with_element, zip_map};
 use crate::rules::{Form, Rule, ratio};
+use crate::scope::trace_of;
 use crate::vjp::vjp_of_fresh;
 use candle_core::{Result, Tensor};
 use candlelight_kernels::{self as kernels, Element};
@@ -135,6 +136,7 @@ impl Curve {
     /// is what passes back.
     pub fn apply(self, x: &Tensor, rule: Option<Rule>) -> Result<Tensor> {
         let input = x.detach();
+        let trace = if rule == Some(Rule::RevealCancel) { trace_of(x) } else { None };
         let y = match has_kernels(&input) {
             true => with_element!(input, T => self.values::<T>(&input))?,
             false => self.value_by_candle(&input)?,
@@ -143,7 +145,7 @@ impl Curve {
             Ok(vec![Some(match rule {
                 Some(Rule::Guided) => self.gradient(&input, &g.relu()?)?,
                 Some(Rule::Deconvnet) => g.relu()?,
-                Some(Rule::Rescale) => self.rescaled(&input, g)?,
+                Some(Rule::Rescale | Rule::RevealCancel) => self.rescaled(&input, trace.as_ref(), g)?,
                 Some(Rule::Pass) => ratio::signal(&ratio::relevance(&y.detach(), g)?, &input)?,
                 _ => self.gradient(&input, g)?,
             })])

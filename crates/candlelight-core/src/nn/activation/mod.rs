@@ -106,7 +106,7 @@ fn swiglu(x: &Tensor, rule: Option<Rule>) -> Result<Tensor> {
     let half = |index: usize| x.narrow(D::Minus1, index * width / 2, width / 2);
     let (gate, value) = (Curve::Silu.apply(&half(0)?, rule.clone())?, half(1)?);
     match rule {
-        Some(Rule::Rescale) => product_of_pairs(&gate, &value),
+        Some(Rule::Rescale | Rule::RevealCancel) => product_of_pairs(&gate, &value),
         _ => gate * value,
     }
 }

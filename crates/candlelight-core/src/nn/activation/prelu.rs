@@ -1,7 +1,7 @@
 //! The rectifier whose slope is learned.
 
 use super::super::{Module, VarBuilder};
-use crate::rules::pair::{Pair, of_inputs};
+use crate::rules::pair::{Pair, both};
 use crate::rules::{Form, Rule, ratio};
 use crate::scope::{Asking, Kind, report, rule_for};
 use crate::vjp::vjp_of_fresh;
@@ -67,7 +67,7 @@ impl Module for PReLU {
         let y = input.gt(0.0)?.where_cond(&input, &input.broadcast_mul(&weight)?)?;
         if let Some(rule) = rule_for(Asking::new(&self.name, &Kind::Activation, Form::Curve)) {
             let pullback = move |y: &Tensor, g: &Tensor| match rule {
-                Rule::Rescale => rescaled(&input, &weight, g),
+                Rule::Rescale | Rule::RevealCancel => rescaled(&input, &weight, g),
                 _ => ratio::signal(&ratio::relevance(&y.detach(), g)?, &input),
             };
             let y = vjp_of_fresh(&[x], y, move |y, g| Ok(vec![Some(pullback(y, g)?)]))?;
@@ -98,7 +98,7 @@ fn rescaled(batch: &Tensor, weight: &Tensor, g: &Tensor) -> Result<Tensor> {
     let (crosses, gap) = (above.ne(&above_before)?, batch.difference()?);
     let quotient =
         (value(&batch.x)? - value(&batch.reference)?)? / crosses.where_cond(&gap, &gap.ones_like()?)?;
-    of_inputs(&(crosses.where_cond(&quotient?, &slope)? * g.x)?)
+    both(&(crosses.where_cond(&quotient?, &slope)? * g.x)?)
 }
 
 /// The sum of `x` over every axis along which `like` has one element.

@@ -2,7 +2,9 @@
 
 use super::super::elements::{Number, has_kernels, with_element, zip_map};
 use super::curve::Curve;
-use crate::rules::pair::{Pair, of_inputs};
+use crate::rules::pair::{Pair, both};
+use crate::rules::reveal_cancel;
+use crate::scope::Trace;
 use candle_core::{Result, Tensor};
 use candlelight_kernels::Element;
 
@@ -60,10 +62,15 @@ impl Curve {
         }
     }
 
-    /// The signal behind the activation of a batch of pairs: the slope from reference to input times that before it.
-    pub(super) fn rescaled(self, batch: &Tensor, g: &Tensor) -> Result<Tensor> {
-        let (batch, g) = (Pair::of(batch)?, Pair::of(g)?);
-        of_inputs(&(self.secants(&batch.x, &batch.reference)? * g.x)?)
+    /// The signal before the activation of a batch of pairs, for that behind it: times the slope from reference to input;
+    /// where the layer is known that made the batch, times the slopes over what raised and what lowered it.
+    pub(super) fn rescaled(self, batch: &Tensor, made_by: Option<&Trace>, g: &Tensor) -> Result<Tensor> {
+        let (batch, g) = (Pair::of(batch)?, Pair::of(g)?.x);
+        let Some(Trace { affine, input, .. }) = made_by else {
+            return both(&(self.secants(&batch.x, &batch.reference)? * g)?);
+        };
+        let parts = reveal_cancel::parts(affine, &input.detach())?;
+        reveal_cancel::activation(&batch.reference, &parts, &g, |x, r| self.secants(x, r))
     }
 
     /// [`secant`](Self::secant) of every pair of elements.

@@ -179,8 +179,10 @@ impl Job<'_> {
                     return Ok(());
                 }
                 Err(
-                    error
-                    @ (Error::MissingLayer { .. } | Error::NoRuleFired { .. } | Error::NotPooled { .. }),
+                    error @ (Error::MissingLayer { .. }
+                    | Error::NoRule { .. }
+                    | Error::NoRuleFired { .. }
+                    | Error::NotPooled { .. }),
                 ) if self.selection.wish == Wish::WhatSuits => {
                     let reason = error.to_string();
                     let short = reason.split("; ").next().unwrap_or(&reason);

@@ -1,5 +1,7 @@
 //! How far an explanation can be trusted to be what its formula says.
 
+use crate::Ledger;
+
 /// The completeness of path methods: the attributions of a row should sum to a difference of scores.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Completeness {
@@ -42,6 +44,8 @@ pub struct Convergence {
     pub sampling: Option<Sampling>,
     /// For paths: per row how many gradients were taken along it, or along all of them.
     pub steps: Option<Vec<usize>>,
+    /// For rules that share relevance out: what became of it at every layer.
+    pub ledger: Option<Ledger>,
 }
 
 impl Convergence {

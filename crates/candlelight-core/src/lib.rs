@@ -46,21 +46,21 @@ pub use convergence::{Completeness, Convergence, Cost, Sampling};
 pub use error::{Error, Result};
 pub use explain::Explain;
 pub use methods::{
-    AblationCam, AttentionFlow, AttentionGradCam, AttentionPass, AttentionRollout, Attentions, Augmented,
-    BlurIntegratedGradients, Cam, ClassActivation, Deconvnet, DeepLift, DeepLiftShap, Draw, EigenCam,
-    EigenGradCam, ElementWiseGradCam, ExpectedGradients, Family, GradCam, GradCamPlusPlus, GuidedBackprop,
-    GuidedGradCam, GuidedIntegratedGradients, HeadFusion, HeadWeight, HiResCam, Idgi, InputXGradient,
-    IntegratedGradients, InternalInfluence, LayerCam, LayerConductance, LayerGradientXActivation,
-    LayerIntegratedGradients, Lrp, METHODS, Method, Neuron, NeuronConductance, Noise, Path, Quadrature,
-    RawAttention, ReadsAttention, Saliency, ScoreCam, Settings, SmoothGrad, Statistic, StepGradient,
-    TransformerRelevance, Unit, XGradCam, Xrai, method,
+    AblationCam, AttentionFlow, AttentionGradCam, AttentionPass, AttentionRollout, Attentions, AttnLrp,
+    Augmented, BlurIntegratedGradients, Cam, ClassActivation, Deconvnet, DeepLift, DeepLiftShap, DeepTaylor,
+    Draw, EigenCam, EigenGradCam, ElementWiseGradCam, ExcitationBackprop, ExpectedGradients, Family, GradCam,
+    GradCamPlusPlus, GuidedBackprop, GuidedGradCam, GuidedIntegratedGradients, HeadFusion, HeadWeight,
+    HiResCam, Idgi, InputXGradient, IntegratedGradients, InternalInfluence, LayerCam, LayerConductance,
+    LayerGradientXActivation, LayerIntegratedGradients, Lrp, METHODS, Method, Neuron, NeuronConductance,
+    Noise, Path, Quadrature, RawAttention, ReadsAttention, Saliency, ScoreCam, Settings, SmoothGrad,
+    Statistic, StepGradient, TransformerRelevance, Unit, XGradCam, Xrai, method,
 };
 pub use model::Model;
 pub use placement::{Axis, Placement};
 pub use query::{Budget, OnProgress, Progress, Query};
 pub use references::References;
 pub use resize::{Upsampling, bilinear, place};
-pub use rules::{Bias, Composite, PlannedLayer, Rule, STABILISER};
+pub use rules::{Bias, Composite, Ledger, LedgerLine, PlannedLayer, Rule, STABILISER};
 pub use scope::{Kind, LayerInfo, Selector, Tape, TokenGrid, Watched, layers, tap, token_grid};
 pub use target::{Score, Target};
 pub use vjp::{Gradients, vjp};

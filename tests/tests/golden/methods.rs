@@ -33,6 +33,8 @@ pub type Run = fn(&Setup) -> Result<Outputs>;
 pub const METHODS: &[(&str, Run)] = &[
     ("forward", gradients::forward),
     ("lrp", rules::lrp),
+    ("attnlrp", rules::attn_lrp),
+    ("cp_lrp", rules::conservative),
     ("saliency", gradients::saliency),
     ("input_x_gradient", gradients::input_x_gradient),
     ("integrated_gradients", gradients::integrated_gradients),

@@ -9,8 +9,6 @@ pub const NOT_YET: &[(&str, &str)] = &[
     ("lime", "not built yet: perturbation"),
     ("rise", "not built yet: perturbation"),
     ("tcav", "not built yet: concepts"),
-    ("attnlrp", "not built yet: rules for attention"),
-    ("cp_lrp", "not built yet: rules for attention"),
 ];
 
 /// Cases of methods that are built and cannot be met: id, dtype, reason.

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use candle_core::DType;
-use candlelight_core::{Bias, Bounds, Composite, Kind, Lrp, Rule, Selector};
+use candlelight_core::{AttnLrp, Bias, Bounds, Composite, Kind, Lrp, Rule, Selector, layers};
 
 use crate::methods::{Outputs, Setup};
 
@@ -15,6 +15,26 @@ pub fn lrp(setup: &Setup) -> Result<Outputs> {
         ("delta".into(), missing.neg()?),
         ("sum_minus_logit".into(), missing),
     ])
+}
+
+pub fn attn_lrp(setup: &Setup) -> Result<Outputs> {
+    of_tokens(setup, AttnLrp::default)
+}
+
+pub fn conservative(setup: &Setup) -> Result<Outputs> {
+    of_tokens(setup, AttnLrp::conservative)
+}
+
+/// The relevance of the input, and per token that of what goes into each block, and into the last norm.
+fn of_tokens(setup: &Setup, method: fn() -> AttnLrp) -> Result<Outputs> {
+    let mut outputs = vec![("relevance".to_owned(), setup.explain(&method())?.values().clone())];
+    let seen = layers(setup.model, &setup.x)?;
+    let streams = seen.iter().filter(|layer| layer.kind == Kind::Tap && layer.shape.len() == 3);
+    for (index, stream) in streams.enumerate() {
+        let map = setup.explain(&method().at(&stream.name))?;
+        outputs.push((format!("tokens{index}"), map.values().sum(2)?));
+    }
+    Ok(outputs)
 }
 
 fn composite(setup: &Setup) -> Result<Composite> {

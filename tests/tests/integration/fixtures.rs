@@ -13,6 +13,9 @@ use std::collections::HashMap;
 /// Methods that change what flows back through a ReLU, and refuse models without one.
 pub const NEED_RELUS: [&str; 3] = ["guided-backprop", "deconvnet", "guided-grad-cam"];
 
+/// Methods with rules for convolutional nets, which refuse models with attention.
+pub const HAVE_NO_RULE_FOR_ATTENTION: [&str; 3] = ["lrp", "deep-taylor", "excitation-backprop"];
+
 /// Methods that read the weights of the class behind a pool, and refuse models without one.
 pub const NEED_POOLS: [&str; 1] = ["cam"];
 
@@ -46,7 +49,8 @@ pub fn model_for(method: &Method, dtype: DType) -> Result<Box<dyn Model + Send>>
 
 /// Whether a method explains transformers.
 pub fn suits_transformers(method: &Method) -> bool {
-    !NEED_RELUS.contains(&method.name) && !NEED_POOLS.contains(&method.name)
+    let refuse = [&NEED_RELUS[..], &NEED_POOLS, &HAVE_NO_RULE_FOR_ATTENTION];
+    !refuse.concat().contains(&method.name)
 }
 
 /// The transformer of the committed reference data.

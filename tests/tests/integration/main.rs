@@ -14,5 +14,6 @@ mod promises;
 mod readme;
 mod refusals;
 mod rivals;
+mod rules;
 mod stopping;
 mod targets;

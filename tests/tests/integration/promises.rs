@@ -47,8 +47,15 @@ const MAPS: &str = "a map of a layer: it explains no pixel, and depends on which
 /// Why methods of attention are tested elsewhere (`attention`).
 const ATTENTION: &str = "needs attention, and its map is of tokens, not of pixels";
 
+/// Why methods of rules are tested elsewhere (`rules`).
+const RULES: &str = "needs layers that take rules, and depends on which layers the model has";
+
 /// Who does not promise what, and why.
 const EXCEPT: &[(&str, &[Axiom], &str)] = &[
+    ("lrp", ALL, RULES),
+    ("deep-taylor", ALL, RULES),
+    ("excitation-backprop", ALL, RULES),
+    ("attn-lrp", ALL, RULES),
     (
         "saliency",
         &[Completeness, Sensitivity, Linearity],
@@ -60,6 +67,8 @@ const EXCEPT: &[(&str, &[Axiom], &str)] = &[
         &[Completeness, Sensitivity, Symmetry],
         "gradients near one point; the noise differs from pixel to pixel",
     ),
+    ("deep-lift", ALL, RULES),
+    ("deep-lift-shap", ALL, RULES),
     ("cam", ALL, MAPS),
     ("grad-cam", ALL, MAPS),
     ("grad-cam-plus-plus", ALL, MAPS),

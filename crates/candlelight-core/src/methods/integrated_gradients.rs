@@ -181,7 +181,7 @@ impl Sums {
                 Some(versions::stack(&self.moments, Moments::error)?),
             ),
         };
-        let convergence = Convergence { completeness, sampling, steps: Some(self.steps) };
+        let convergence = Convergence { completeness, sampling, steps: Some(self.steps), ledger: None };
         let attribution = Attribution::new(name, values, prediction, convergence, run.cost());
         Ok(Attribution { error, ..attribution })
     }

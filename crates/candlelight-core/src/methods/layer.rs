@@ -1,7 +1,7 @@
 //! What the methods at a layer share: finding it, its activation, and gradients there along a path.
 
 use crate::schedule::{Prediction, Run};
-use crate::scope::{Kind, LayerInfo, Selector, Tape, Watch, layers, watch};
+use crate::scope::{Kind, LayerInfo, Rules, Selector, Tape, Watch, layers, watch};
 use crate::target::Resolved;
 use crate::{Attribution, Convergence, Cost, Error, Model, Placement, Query, Result, TokenGrid};
 use candle_core::{DType, Tensor};
@@ -78,6 +78,20 @@ impl Seen {
         Ok((prediction, seen, gradient))
     }
 
+    /// The same under rules, which must have been given to the run.
+    pub(super) fn under(
+        rules: &Rules,
+        run: &mut Run,
+        model: &dyn Model,
+        layer: String,
+    ) -> Result<(Prediction, Self, Tensor)> {
+        let held = |x: &Tensor, marked| rules.hold(|| watch(model, x, marked));
+        let (prediction, mut seen) = Self::recorded(run, &[layer], Wanted::Gradient, a_grid, held)?;
+        let mut seen = seen.remove(0);
+        let gradient = seen.gradient.take().ok_or_else(|| Error::no_gradient(&seen.name))?;
+        Ok((prediction, seen, gradient))
+    }
+
     /// The prediction, and several layers as they ran. Nothing below one of them alone is differentiated.
     pub(super) fn all(
         run: &mut Run,
@@ -86,13 +100,23 @@ impl Seen {
         wanted: Wanted,
         grid_of: GridOf,
     ) -> Result<(Prediction, Vec<Self>)> {
+        Self::recorded(run, layers, wanted, grid_of, |x, marked| watch(model, x, marked))
+    }
+
+    fn recorded(
+        run: &mut Run,
+        layers: &[String],
+        wanted: Wanted,
+        grid_of: GridOf,
+        record: impl Fn(&Tensor, Vec<(Selector, Watch)>) -> Result<Tape>,
+    ) -> Result<(Prediction, Vec<Self>)> {
         let mark = match (wanted, layers) {
             (Wanted::Activation, _) => Watch::Observe,
             (Wanted::Gradient, [_]) => Watch::Cut,
             (Wanted::Gradient, _) => Watch::Through,
         };
         let marked = layers.iter().map(|layer| (Selector::Name(layer.clone()), mark.clone()));
-        let record = |x: &Tensor| watch(model, x, marked.clone().collect());
+        let record = |x: &Tensor| record(x, marked.clone().collect());
         let (prediction, parts) = run.tapes(record, |tape, scores| {
             let places = layers.iter().map(|layer| tape.once(layer)).collect::<Result<Vec<_>>>()?;
             let gradients = match wanted {

@@ -1,9 +1,11 @@
 //! Layer-wise Relevance Propagation: the score is handed back from layer to layer, each by its rule.
 
+use super::layer::Seen;
 use crate::rules::{Composite, ratio};
-use crate::schedule::Run;
+use crate::schedule::{Prediction, Run, to_f64};
 use crate::scope::Rules;
-use crate::{Attribution, Convergence, Explain, Model, Query, Result};
+use crate::{Attribution, Convergence, Error, Explain, Model, Query, Result};
+use candle_core::{DType, Tensor};
 
 /// A = R at the input, where the score is the relevance of the output and every layer shares out that of its outputs
 /// z_j among its inputs x_i: for LRP-ε R_i = Σ_j x_i w_ij R_j / (z_j + ε sign z_j)
@@ -20,7 +22,7 @@ use crate::{Attribution, Convergence, Explain, Model, Query, Result};
 /// there, and is not noticed.
 ///
 /// # Shapes
-/// The map has the input's shape.
+/// The map has the input's shape, or that of the [layer](Self::at).
 ///
 /// # Example
 /// ```
@@ -32,6 +34,7 @@ use crate::{Attribution, Convergence, Explain, Model, Query, Result};
 #[derive(Clone, Debug)]
 pub struct Lrp {
     composite: Composite,
+    layer: Option<String>,
 }
 
 impl Default for Lrp {
@@ -43,7 +46,12 @@ impl Default for Lrp {
 impl Lrp {
     /// By the rules of `composite`.
     pub fn new(composite: Composite) -> Self {
-        Self { composite }
+        Self { composite, layer: None }
+    }
+
+    /// The relevance of the outputs of the layer of this name, in place of the input's.
+    pub fn at(self, layer: impl Into<String>) -> Self {
+        Self { layer: Some(layer.into()), ..self }
     }
 }
 
@@ -53,10 +61,38 @@ impl Explain for Lrp {
     }
 
     fn attribute(&self, model: &dyn Model, query: &Query) -> Result<Attribution> {
-        self.composite.check(query.input())?;
-        let mut run = Run::under(Rules::new(&self.composite), model, query, query.input().dims()[0])?;
+        propagated(self.name(), &self.composite, &self.layer, (model, query))
+    }
+}
+
+/// The relevance at the input, or at a layer, by the rules of `composite`.
+pub(super) fn propagated(
+    name: String,
+    composite: &Composite,
+    layer: &Option<String>,
+    (model, query): (&dyn Model, &Query),
+) -> Result<Attribution> {
+    if query.input().dtype() == DType::F16 {
+        // It cannot hold the signal on a dead unit, nor a stabiliser.
+        return Err(Error::DType { what: "the input of a method of rules", found: DType::F16 });
+    }
+    composite.check(query.input())?;
+    let rules = Rules::new(composite).kept();
+    let mut run = Run::under(rules.clone(), model, query, query.input().dims()[0])?;
+    let Some(layer) = layer else {
         let (prediction, signal) = run.gradients_of_input()?;
         let values = ratio::relevance(query.input(), &signal)?;
-        Ok(Attribution::new(self.name(), values, prediction, Convergence::exact(), run.cost()))
-    }
+        let convergence = balanced(&rules, &prediction, &values)?;
+        return Ok(Attribution::new(name, values, prediction, convergence, run.cost()));
+    };
+    let (prediction, seen, signal) = Seen::under(&rules, &mut run, model, layer.clone())?;
+    let values = ratio::relevance(&seen.activation, &signal)?;
+    let convergence = balanced(&rules, &prediction, &values)?;
+    seen.attribution(name, values, prediction, convergence, run.cost())
+}
+
+fn balanced(rules: &Rules, prediction: &Prediction, arrived: &Tensor) -> Result<Convergence> {
+    let arrived = to_f64(&arrived.to_dtype(DType::F64)?.flatten_from(1)?.sum(1)?)?;
+    let ledger = rules.ledger(prediction.scores.clone(), arrived);
+    Ok(Convergence { ledger: Some(ledger), ..Convergence::exact() })
 }

@@ -2,6 +2,7 @@
 
 mod adaptive;
 mod attention;
+mod attn_lrp;
 mod augmented;
 mod blur_integrated_gradients;
 mod cam;
@@ -9,6 +10,8 @@ mod compared;
 mod deconvnet;
 mod deep_lift;
 mod deep_lift_shap;
+mod deep_taylor;
+mod excitation_backprop;
 mod expected_gradients;
 mod guided_backprop;
 mod guided_grad_cam;
@@ -38,6 +41,7 @@ pub use attention::{
     AttentionFlow, AttentionGradCam, AttentionPass, AttentionRollout, Attentions, HeadFusion, HeadWeight,
     RawAttention, ReadsAttention, TransformerRelevance,
 };
+pub use attn_lrp::AttnLrp;
 pub use augmented::Augmented;
 pub use blur_integrated_gradients::BlurIntegratedGradients;
 pub use cam::{
@@ -47,6 +51,8 @@ pub use cam::{
 pub use deconvnet::Deconvnet;
 pub use deep_lift::DeepLift;
 pub use deep_lift_shap::DeepLiftShap;
+pub use deep_taylor::DeepTaylor;
+pub use excitation_backprop::ExcitationBackprop;
 pub use expected_gradients::{Draw, ExpectedGradients};
 pub use guided_backprop::GuidedBackprop;
 pub use guided_grad_cam::GuidedGradCam;

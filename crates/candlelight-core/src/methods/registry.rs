@@ -1,13 +1,13 @@
 //! The registry: every method with its name, its paper, and what a caller may set.
 
 use super::{
-    AblationCam, AttentionFlow, AttentionGradCam, AttentionRollout, BlurIntegratedGradients, Cam,
-    ClassActivation, Deconvnet, DeepLift, DeepLiftShap, EigenCam, EigenGradCam, ElementWiseGradCam,
-    ExpectedGradients, Family, GradCam, GradCamPlusPlus, GuidedBackprop, GuidedGradCam,
-    GuidedIntegratedGradients, HeadWeight, HiResCam, Idgi, InputXGradient, IntegratedGradients,
-    InternalInfluence, LayerCam, LayerConductance, LayerGradientXActivation, LayerIntegratedGradients, Lrp,
-    Method, Neuron, NeuronConductance, RawAttention, Saliency, ScoreCam, Settings, SmoothGrad,
-    TransformerRelevance, Weighting, XGradCam, Xrai,
+    AblationCam, AttentionFlow, AttentionGradCam, AttentionRollout, AttnLrp, BlurIntegratedGradients, Cam,
+    ClassActivation, Deconvnet, DeepLift, DeepLiftShap, DeepTaylor, EigenCam, EigenGradCam,
+    ElementWiseGradCam, ExcitationBackprop, ExpectedGradients, Family, GradCam, GradCamPlusPlus,
+    GuidedBackprop, GuidedGradCam, GuidedIntegratedGradients, HeadWeight, HiResCam, Idgi, InputXGradient,
+    IntegratedGradients, InternalInfluence, LayerCam, LayerConductance, LayerGradientXActivation,
+    LayerIntegratedGradients, Lrp, Method, Neuron, NeuronConductance, RawAttention, Saliency, ScoreCam,
+    Settings, SmoothGrad, TransformerRelevance, Weighting, XGradCam, Xrai,
 };
 use crate::error::nearest;
 use crate::{Error, Explain, References, Result};
@@ -48,6 +48,27 @@ pub static METHODS: &[Method] = &[
         family: Family::Rules,
         paper: "https://doi.org/10.1371/journal.pone.0130140",
         build: |_| Ok(Box::new(Lrp::default())),
+    },
+    Method {
+        name: "deep-taylor",
+        title: "Deep Taylor Decomposition",
+        family: Family::Rules,
+        paper: "https://arxiv.org/abs/1512.02479",
+        build: |_| Ok(Box::new(DeepTaylor::default())),
+    },
+    Method {
+        name: "excitation-backprop",
+        title: "Excitation Backpropagation",
+        family: Family::Rules,
+        paper: "https://arxiv.org/abs/1608.00507",
+        build: |_| Ok(Box::new(ExcitationBackprop::default())),
+    },
+    Method {
+        name: "attn-lrp",
+        title: "AttnLRP",
+        family: Family::Rules,
+        paper: "https://arxiv.org/abs/2402.05602",
+        build: |_| Ok(Box::new(AttnLrp::default())),
     },
     Method {
         name: "integrated-gradients",

@@ -30,7 +30,7 @@ macro_rules! with_element {
 pub(crate) use with_element;
 
 /// Lends the elements of a CPU tensor to `f`, in row-major order.
-pub(super) fn lend<T: Number, R>(x: &Tensor, f: impl FnOnce(&[T]) -> R) -> Result<R> {
+pub(crate) fn lend<T: Number, R>(x: &Tensor, f: impl FnOnce(&[T]) -> R) -> Result<R> {
     let x = x.contiguous()?;
     let (storage, layout) = x.storage_and_layout();
     let Storage::Cpu(storage) = &*storage else { candle_core::bail!("a CPU kernel needs a CPU tensor") };

@@ -1,10 +1,12 @@
 //! Group normalisation.
 
+use super::convolution::spread;
 use super::normalise::Rows;
 use super::planes::{plane_affine, sum_channels};
+use super::ruled::detached;
 use super::{Module, VarBuilder};
 use crate::rules::Form;
-use crate::scope::{Asking, Kind, report, rule_for};
+use crate::scope::{Asking, Kind, account, report, rule_for};
 use crate::vjp::vjp_of_fresh;
 use candle_core::{Result, Tensor};
 
@@ -63,16 +65,25 @@ impl GroupNorm {
 
 impl Module for GroupNorm {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let rule = rule_for(Asking::new(&self.name, &Kind::LayerNorm, Form::Norm));
         let rows = (x.elem_count() / self.width(x)?.max(1), self.width(x)?);
         let (input, eps) = (x.detach().contiguous()?.reshape(rows)?, self.eps);
         let unit = Rows::Standardized.of(&input, eps)?.reshape(x.shape())?;
         let weight = self.weight.detach();
         let y = plane_affine(&unit, &weight, &self.bias.detach())?;
+        if let Some(rule) = rule_for(Asking::new(&self.name, &Kind::LayerNorm, Form::Norm)) {
+            let back = Rows::Standardized.under(&rule);
+            let back = move |g: &Tensor| {
+                let scaled = plane_affine(g, &weight, &weight.zeros_like()?)?.reshape(rows)?;
+                back(Rows::Standardized, &input, &scaled, eps)?.reshape(g.shape())
+            };
+            let bias = Some(spread(&self.bias, x.rank())?);
+            let y = detached(x, y, bias, account(&self.name, Kind::LayerNorm, &rule), back)?;
+            return report(&self.name, Kind::LayerNorm, 0, y);
+        }
         let trained = self.weight.track_op() || self.bias.track_op();
         let pullback = move |_: &Tensor, g: &Tensor| {
             let scaled = plane_affine(g, &weight, &weight.zeros_like()?)?.reshape(rows)?;
-            let dx = Some(Rows::Standardized.back(rule.as_ref(), &input, &scaled, eps)?.reshape(g.shape())?);
+            let dx = Some(Rows::Standardized.gradient(&input, &scaled, eps)?.reshape(g.shape())?);
             if !trained {
                 return Ok(vec![dx]);
             }

@@ -4,9 +4,10 @@ pub use candle_nn::LayerNormConfig;
 
 use super::linear::sum_rows;
 use super::normalise::Rows;
+use super::ruled::detached;
 use super::{Module, VarBuilder, arguments};
-use crate::rules::{Form, Rule};
-use crate::scope::{Asking, Kind, report, rule_for};
+use crate::rules::Form;
+use crate::scope::{Asking, Kind, account, report, rule_for};
 use crate::vjp::{Gradients, vjp_of_fresh};
 use candle_core::{Result, Tensor};
 
@@ -65,14 +66,11 @@ impl LayerNorm {
         self.rows == Rows::Standardized
     }
 
-    fn pull_back(
-        &self,
-        rule: Option<Rule>,
-    ) -> impl Fn(&Tensor, &Tensor, &Tensor) -> Result<Gradients> + Send + Sync + 'static {
+    fn pull_back(&self) -> impl Fn(&Tensor, &Tensor, &Tensor) -> Result<Gradients> + Send + Sync + 'static {
         let (weight, rows, eps) = (self.weight.detach(), self.rows, self.eps);
         let trained = self.weight.track_op() || self.bias.as_ref().is_some_and(Tensor::track_op);
         move |x, unit, g| {
-            let dx = rows.back(rule.as_ref(), x, &g.broadcast_mul(&weight)?, eps)?;
+            let dx = rows.gradient(x, &g.broadcast_mul(&weight)?, eps)?;
             if !trained {
                 return Ok(vec![Some(dx)]);
             }
@@ -83,7 +81,6 @@ impl LayerNorm {
 
 impl Module for LayerNorm {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let rule = rule_for(Asking::new(&self.name, &Kind::LayerNorm, Form::Norm));
         let input = x.detach();
         let unit = self.rows.of(&input, self.eps)?;
         let y = unit.broadcast_mul(&self.weight.detach())?;
@@ -91,7 +88,14 @@ impl Module for LayerNorm {
             Some(bias) => y.broadcast_add(&bias.detach())?,
             None => y,
         };
-        let pull_back = self.pull_back(rule);
+        if let Some(rule) = rule_for(Asking::new(&self.name, &Kind::LayerNorm, Form::Norm)) {
+            let (rows, weight, eps, frozen) = (self.rows, self.weight.detach(), self.eps, input.clone());
+            let back = rows.under(&rule);
+            let back = move |g: &Tensor| back(rows, &frozen, &g.broadcast_mul(&weight)?, eps);
+            let y = detached(x, y, self.bias.clone(), account(&self.name, Kind::LayerNorm, &rule), back)?;
+            return report(&self.name, Kind::LayerNorm, 0, y);
+        }
+        let pull_back = self.pull_back();
         let pullback = move |_: &Tensor, g: &Tensor| pull_back(&input, &unit, g);
         let y = vjp_of_fresh(&arguments(x, &self.weight, &self.bias), y, pullback)?;
         report(&self.name, Kind::LayerNorm, 0, y)

@@ -135,5 +135,6 @@ fn is_frozen(weight: &Tensor, bias: &Option<Tensor>) -> bool {
 /// # Errors
 /// If the shapes differ.
 pub fn add(a: &Tensor, b: &Tensor, name: &str) -> Result<Tensor> {
-    ruled::shared(name, Kind::Add, Form::Sum, || a + b)
+    let constant = [a, b].into_iter().find(|addend| !addend.track_op());
+    ruled::shared_with((name, Kind::Add, Form::Sum), constant, || a + b)
 }

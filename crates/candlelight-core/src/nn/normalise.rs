@@ -21,24 +21,28 @@ impl Rows {
         self.normalised(&widened(x)?, eps)?.to_dtype(x.dtype())
     }
 
-    /// What passes back from `g`: the gradient, or under a rule that a normalisation takes, that.
-    pub fn back(self, rule: Option<&Rule>, x: &Tensor, g: &Tensor, eps: f64) -> Result<Tensor> {
-        match rule {
-            Some(Rule::Rescale | Rule::RevealCancel) => self.rescaled(x, g, eps),
-            _ => self.gradient(x, g, eps),
-        }
-    }
-
     /// The gradient of [`of`](Self::of) with respect to `x`.
-    fn gradient(self, x: &Tensor, g: &Tensor, eps: f64) -> Result<Tensor> {
+    pub fn gradient(self, x: &Tensor, g: &Tensor, eps: f64) -> Result<Tensor> {
         self.pulled_back(&widened(x)?, &widened(g)?, eps)?.to_dtype(x.dtype())
     }
 
-    /// The signal behind the normalisation of a batch of pairs, from that before it (`g`), under the Rescale rule.
+    /// What brings a signal back under a rule: what is divided by changes from reference to input, or is held fixed.
+    pub fn under(self, rule: &Rule) -> fn(Self, &Tensor, &Tensor, f64) -> Result<Tensor> {
+        if rule.is_of_pairs() { Self::rescaled } else { Self::held }
+    }
+
+    /// The signal before the normalisation of a batch of pairs, for that behind it (`g`), under DeepLIFT's rules.
     fn rescaled(self, batch: &Tensor, g: &Tensor, eps: f64) -> Result<Tensor> {
         let centred = Pair::of(&widened(batch)?)?.map(|x| self.centred(x))?;
         let multipliers = rescale::unit_rows(&centred, &widened(&Pair::of(g)?.x)?, eps)?;
         both(&self.centred(&multipliers)?)?.to_dtype(batch.dtype())
+    }
+
+    /// [`gradient`](Self::gradient) with what is divided by held fixed.
+    fn held(self, x: &Tensor, g: &Tensor, eps: f64) -> Result<Tensor> {
+        let (wide, g) = (widened(x)?, widened(g)?);
+        let deviation = deviation(&self.centred(&wide)?, eps)?;
+        self.centred(&g)?.broadcast_div(&deviation)?.to_dtype(x.dtype())
     }
 
     fn normalised(self, x: &Tensor, eps: f64) -> Result<Tensor> {

@@ -1,8 +1,9 @@
 //! Layers under rules.
 
 use crate::rules::affine::Affine;
+use crate::rules::ledger::Account;
 use crate::rules::{Form, Rule, ratio, rescale};
-use crate::scope::{Asking, Kind, Trace, leave, report, rule_for, trace_of};
+use crate::scope::{Asking, Kind, Trace, account, leave, report, rule_for, trace_of};
 use crate::vjp::{vjp, vjp_of_fresh};
 use candle_core::{Result, Tensor};
 
@@ -18,12 +19,14 @@ pub(super) fn affine(
     let Some(rule) = rule_for(Asking::new(name, &kind, form)) else {
         return report(name, kind, macs, plain()?);
     };
-    let affine = affine()?;
+    let (affine, book) = (affine()?, account(name, kind, &rule));
     let y = affine.output(&x.detach())?;
     let trace = merged(Trace { input: x.clone(), affine, rule })?;
-    let (input, pulled) = (trace.input.detach(), trace.clone());
-    let y = vjp_of_fresh(&[&trace.input], y, move |y, g| {
-        Ok(vec![Some(pulled.affine.pull_back(&pulled.rule, &input, &y.detach(), g)?)])
+    book.under(&trace.rule);
+    let Trace { input, affine, rule } = trace.clone();
+    let frozen = input.detach();
+    let y = vjp_of_fresh(&[&input], y, move |y, g| {
+        Ok(vec![Some(affine.pull_back(&rule, (&frozen, &y.detach()), g, &book)?)])
     })?;
     let y = report(name, kind, macs, y)?;
     leave(&y, trace);
@@ -45,11 +48,42 @@ pub(super) fn shared(
     form: Form,
     y: impl FnOnce() -> Result<Tensor>,
 ) -> Result<Tensor> {
-    let y = match (rule_for(Asking::new(name, &kind, form)), y()?) {
-        (Some(Rule::Norm(epsilon)), y) => share(&y, epsilon)?,
-        (_, y) => y,
+    shared_with((name, kind, form), None, y)
+}
+
+/// [`shared`], of which `constant` is a part that nothing is differentiated by.
+pub(super) fn shared_with(
+    (name, kind, form): (&str, Kind, Form),
+    constant: Option<&Tensor>,
+    y: impl FnOnce() -> Result<Tensor>,
+) -> Result<Tensor> {
+    let rule = rule_for(Asking::new(name, &kind, form));
+    let epsilon = match rule {
+        Some(Rule::Norm(epsilon)) if form == Form::Sum => Some(epsilon),
+        Some(Rule::Epsilon(epsilon, _)) => Some(epsilon),
+        _ => None,
+    };
+    let y = match (epsilon, &rule) {
+        (Some(epsilon), Some(rule)) => share(&y()?, epsilon, constant, &account(name, kind, rule))?,
+        _ => y()?,
     };
     report(name, kind, 0, y)
+}
+
+fn share(y: &Tensor, epsilon: f64, constant: Option<&Tensor>, book: &Account) -> Result<Tensor> {
+    let (book, constant) = (book.clone(), constant.map(Tensor::detach));
+    vjp(&[y], y.detach(), move |y, g| {
+        let y = y.detach();
+        let s = ratio::share(&y, g, epsilon)?;
+        book.received(&y, g)?;
+        book.stabilised(&y, &s, epsilon, 1.0)?;
+        book.passed(&y, &s)?;
+        if let Some(constant) = &constant {
+            book.constant(constant, &s, 1.0)?;
+            book.passed(constant, &s.neg()?)?;
+        }
+        Ok(vec![Some(s)])
+    })
 }
 
 /// The maxima `y` of windows over `x`, joined to the graph by the rule that is chosen for them and shown to the scope.
@@ -61,20 +95,69 @@ pub(super) fn maxima(
     to_winners: impl Fn(&Tensor, &Tensor) -> Result<Tensor> + Send + Sync + 'static,
 ) -> Result<Tensor> {
     let rule = rule_for(Asking::new(name, &Kind::Pool, Form::Maximum));
-    let input = x.detach();
+    let (input, of_pairs) = (x.detach(), rule.as_ref().is_some_and(Rule::is_of_pairs));
     let y = vjp_of_fresh(&[x], y, move |y, g| {
         let y = y.detach();
-        Ok(vec![Some(match rule {
-            Some(Rule::Rescale | Rule::RevealCancel) => {
-                rescale::max_pool(&input, &y, g, |g| to_winners(&y, g))?
-            }
-            Some(Rule::Epsilon(epsilon, _)) => to_winners(&y, &ratio::share(&y, g, epsilon)?)?,
-            _ => to_winners(&y, g)?,
+        Ok(vec![Some(match of_pairs {
+            true => rescale::max_pool(&input, &y, g, |g| to_winners(&y, g))?,
+            false => to_winners(&y, g)?,
         })])
     })?;
+    let y = match &rule {
+        Some(rule @ Rule::Epsilon(epsilon, _)) => {
+            share(&y, *epsilon, None, &account(name, Kind::Pool, rule))?
+        }
+        _ => y,
+    };
     report(name, Kind::Pool, 0, y)
 }
 
-fn share(y: &Tensor, epsilon: f64) -> Result<Tensor> {
-    vjp(&[y], y.detach(), move |y, g| Ok(vec![Some(ratio::share(&y.detach(), g, epsilon)?)]))
+/// A function `y` of one number that passes on the relevance of its outputs to its inputs `x`.
+pub(super) fn passed(x: &Tensor, y: Tensor, book: Account) -> Result<Tensor> {
+    let input = x.detach();
+    vjp_of_fresh(&[x], y, move |y, g| {
+        let signal = ratio::signal(&ratio::relevance(&y.detach(), g)?, &input)?;
+        book.received(&y.detach(), g)?;
+        book.passed(&input, &signal)?;
+        Ok(vec![Some(signal)])
+    })
+}
+
+/// A norm `y` of `x` whose deviation is held fixed, so that `back` brings the signal to its input; it is linear but for
+/// its bias.
+pub(super) fn detached(
+    x: &Tensor,
+    y: Tensor,
+    bias: Option<Tensor>,
+    book: Account,
+    back: impl Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static,
+) -> Result<Tensor> {
+    let (input, bias) = (x.detach(), bias.map(|bias| bias.detach()));
+    vjp_of_fresh(&[x], y, move |y, g| {
+        let signal = back(g)?;
+        book.received(&y.detach(), g)?;
+        book.passed(&input, &signal)?;
+        bias.iter().try_for_each(|bias| book.constant(bias, g, 1.0))?;
+        Ok(vec![Some(signal)])
+    })
+}
+
+/// Which end of an attention it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Input,
+    Output,
+}
+
+/// `x` with `share` of its signal, noted in the books.
+pub(super) fn damped(x: &Tensor, share: f64, end: End, book: &Account) -> Result<Tensor> {
+    let book = book.clone();
+    vjp(&[x], x.detach(), move |x, g| {
+        let signal = (g * share)?;
+        match end {
+            End::Input => book.passed(&x.detach(), &signal)?,
+            End::Output => book.received(&x.detach(), g)?,
+        }
+        Ok(vec![Some(signal)])
+    })
 }

@@ -44,12 +44,11 @@ pub(super) fn last_softmax(x: &Tensor, rule: Option<Rule>) -> Result<Tensor> {
         }),
         false => candle_nn::ops::softmax(&input, D::Minus1)?,
     };
+    let pairs = rule.filter(Rule::is_of_pairs);
     vjp_of_fresh(&[x], y, move |y, g| {
-        Ok(vec![Some(match rule {
-            Some(Rule::Rescale | Rule::RevealCancel) => {
-                both(&rescale::softmax(&Pair::of(&input)?, &Pair::of(g)?.x)?)?
-            }
-            _ => gradient(y, g, width)?,
+        Ok(vec![Some(match pairs {
+            Some(_) => both(&rescale::softmax(&Pair::of(&input)?, &Pair::of(g)?.x)?)?,
+            None => gradient(y, g, width)?,
         })])
     })
 }

@@ -1,5 +1,6 @@
 //! Rules at layers with weights: linear layers, convolutions, and the batch norms that are merged into them.
 
+use super::ledger::Account;
 use super::pair::{Pair, both};
 use super::ratio::{over, relevance, share, signal};
 use super::{Bias, Rule, STABILISER, reveal_cancel};
@@ -93,29 +94,39 @@ impl Affine {
     }
 
     /// The signal at the inputs `x`, for the signal `g` at the outputs `y`.
-    pub fn pull_back(&self, rule: &Rule, x: &Tensor, y: &Tensor, g: &Tensor) -> Result<Tensor> {
-        match rule {
-            Rule::Epsilon(epsilon, Bias::Absorbs) => self.transpose(&share(y, g, *epsilon)?, &self.weight),
+    pub fn pull_back(
+        &self,
+        rule: &Rule,
+        (x, y): (&Tensor, &Tensor),
+        g: &Tensor,
+        book: &Account,
+    ) -> Result<Tensor> {
+        book.received(y, g)?;
+        let back = Back { affine: self, x, book };
+        let r = || relevance(y, g);
+        let signal = match rule {
+            Rule::Epsilon(epsilon, Bias::Absorbs) => back.epsilon(*epsilon, y, g)?,
             Rule::Epsilon(epsilon, Bias::Ignored) => {
                 let z = self.product(x, &self.weight)?;
-                self.transpose(&over(&relevance(y, g)?, &z, *epsilon)?, &self.weight)
+                self.transpose(&back.shares(&r()?, (z, None), *epsilon, 1.0)?, &self.weight)?
             }
-            Rule::Pass => signal(&relevance(y, g)?, x),
-            Rule::Gamma(gamma) => self.gamma(*gamma, x, y, &relevance(y, g)?),
-            Rule::AlphaBeta { alpha, beta } => self.alpha_beta((*alpha, *beta), x, &relevance(y, g)?),
-            Rule::ZPlus => self.alpha_beta((1.0, 0.0), x, &relevance(y, g)?),
-            Rule::ZBox(bounds) => signal(&self.z_box(bounds, x, &relevance(y, g)?)?, x),
+            Rule::Pass => signal(&r()?, x)?,
+            Rule::Gamma(gamma) => back.gamma(*gamma, y, &r()?)?,
+            Rule::AlphaBeta { alpha, beta } => back.alpha_beta((*alpha, *beta), &r()?)?,
+            Rule::ZPlus => back.alpha_beta((1.0, 0.0), &r()?)?,
+            Rule::ZBox(bounds) => signal(&back.z_box(bounds, &r()?)?, x)?,
             Rule::WSquare => {
-                let square = |tensor: &Tensor| tensor.sqr();
-                let bias = self.bias.as_ref().map(square).transpose()?;
-                signal(&self.by_weight(&square(&self.weight)?, bias.as_ref(), x, &relevance(y, g)?)?, x)
+                let bias = self.bias.as_ref().map(Tensor::sqr).transpose()?;
+                signal(&back.by_weight(&self.weight.sqr()?, bias.as_ref(), &r()?)?, x)?
             }
-            Rule::Flat => signal(&self.by_weight(&self.weight.ones_like()?, None, x, &relevance(y, g)?)?, x),
-            Rule::Excitation => self.excitation(x, &relevance(y, g)?),
-            Rule::Rescale => both(&self.transpose(&Pair::of(g)?.x, &self.weight)?),
-            Rule::RevealCancel => reveal_cancel::pull_back(self, x, g),
-            _ => self.transpose(g, &self.weight),
-        }
+            Rule::Flat => signal(&back.by_weight(&self.weight.ones_like()?, None, &r()?)?, x)?,
+            Rule::Excitation => back.excitation(&r()?)?,
+            Rule::Rescale => both(&self.transpose(&Pair::of(g)?.x, &self.weight)?)?,
+            Rule::RevealCancel => reveal_cancel::pull_back(self, x, g)?,
+            _ => self.transpose(g, &self.weight)?,
+        };
+        book.passed(x, &signal)?;
+        Ok(signal)
     }
 
     /// The positive and the negative part of the weight.
@@ -131,84 +142,136 @@ impl Affine {
         self.map.transpose(g, weight)
     }
 
-    /// α times the share in the positive contributions less β times that in the negative ones.
-    fn alpha_beta(&self, (alpha, beta): (f64, f64), x: &Tensor, r: &Tensor) -> Result<Tensor> {
-        let (x, weight) = (Parts::of(x)?, self.weights()?);
-        let [positive, negative] = self.bias_parts()?;
-        let excited = self.flow(&x, [&weight[0], &weight[1]], positive.as_ref(), r)?;
-        if beta == 0.0 {
-            return excited * alpha;
-        }
-        let inhibited = self.flow(&x, [&weight[1], &weight[0]], negative.as_ref(), r)?;
-        (excited * alpha)? - (inhibited * beta)?
-    }
-
-    /// Outputs above 0 look at w + γw⁺ for positive and w + γw⁻ for negative inputs, outputs below 0 the other way
-    /// round; an output of 0 passes nothing.
-    fn gamma(&self, gamma: f64, x: &Tensor, y: &Tensor, r: &Tensor) -> Result<Tensor> {
-        let raised = |whole: &Tensor, part: &Tensor| whole + (part * gamma)?;
-        let [positive, negative] = self.weights()?;
-        let up = raised(&self.weight, &positive)?;
-        let down = raised(&self.weight, &negative)?;
-        let bias = |part: &Option<Tensor>| match (&self.bias, part) {
-            (Some(bias), Some(part)) => raised(bias, part).map(Some),
-            _ => Ok(None),
-        };
-        let [positive, negative] = self.bias_parts()?;
-        let zeros = r.zeros_like()?;
-        let (above, below) = (y.gt(0.0)?.where_cond(r, &zeros)?, y.lt(0.0)?.where_cond(r, &zeros)?);
-        let x = Parts::of(x)?;
-        self.flow(&x, [&up, &down], bias(&positive)?.as_ref(), &above)?
-            + self.flow(&x, [&down, &up], bias(&negative)?.as_ref(), &below)?
-    }
-
-    /// The signal of z = u·x⁺ + v·x⁻ + b, whose relevance is `r`.
-    fn flow(&self, x: &Parts, [u, v]: [&Tensor; 2], bias: Option<&Tensor>, r: &Tensor) -> Result<Tensor> {
-        let z = self.product(&x.positive, u)?;
-        let z = match &x.negative {
-            Some((negative, _)) => (z + self.product(negative, v)?)?,
-            None => z,
-        };
-        let s = over(r, &plus(z, bias)?, STABILISER)?;
-        let g = self.transpose(&s, u)?;
-        match &x.negative {
-            Some((_, below)) => below.where_cond(&self.transpose(&s, v)?, &g),
-            None => Ok(g),
-        }
-    }
-
-    /// The relevance of inputs between bounds.
-    fn z_box(&self, bounds: &Bounds, x: &Tensor, r: &Tensor) -> Result<Tensor> {
-        let (low, high) = bounds.of_rows(x)?;
-        let [positive, negative] = self.weights()?;
-        let terms = [(x, &self.weight, 1.0), (&low, &positive, -1.0), (&high, &negative, -1.0)];
-        let z = terms.iter().map(|(x, weight, sign)| self.product(x, weight)? * *sign);
-        let s = over(r, &sum(z)?, STABILISER)?;
-        sum(terms.iter().map(|(x, weight, sign)| (self.transpose(&s, weight)? * *x)? * *sign))
-    }
-
-    /// The relevance of inputs that count by `weight` alone.
-    fn by_weight(&self, weight: &Tensor, bias: Option<&Tensor>, x: &Tensor, r: &Tensor) -> Result<Tensor> {
-        let ones = x.narrow(0, 0, 1)?.ones_like()?;
-        let z = plus(self.product(&ones, weight)?, bias)?;
-        self.transpose(&over(r, &z, STABILISER)?, weight)
-    }
-
-    /// The signal of inputs that excite; an output that none excites passes nothing.
-    fn excitation(&self, x: &Tensor, r: &Tensor) -> Result<Tensor> {
-        let (excites, weight) = (x.gt(0.0)?, self.weight.relu()?);
-        let z = self.product(&x.relu()?, &weight)?;
-        let s = z.gt(0.0)?.where_cond(&over(r, &z, 0.0)?, &r.zeros_like()?)?;
-        let g = self.transpose(&s, &weight)?;
-        excites.where_cond(&g, &g.zeros_like()?)
-    }
-
     /// The positive and the negative part of the bias.
     fn bias_parts(&self) -> Result<[Option<Tensor>; 2]> {
         Ok(match &self.bias {
             Some(bias) => Parts::both(bias)?.map(Some),
             None => [None, None],
         })
+    }
+}
+
+/// A layer on the way back: the rules themselves.
+struct Back<'a> {
+    affine: &'a Affine,
+    x: &'a Tensor,
+    book: &'a Account,
+}
+
+impl Back<'_> {
+    fn epsilon(&self, epsilon: f64, y: &Tensor, g: &Tensor) -> Result<Tensor> {
+        let s = share(y, g, epsilon)?;
+        self.absorbed(self.affine.bias.as_ref(), y, &s, (epsilon, 1.0))?;
+        self.affine.transpose(&s, &self.affine.weight)
+    }
+
+    /// α times the share in the positive contributions less β times that in the negative ones.
+    fn alpha_beta(&self, (alpha, beta): (f64, f64), r: &Tensor) -> Result<Tensor> {
+        let (x, [up, down]) = (Parts::of(self.x)?, self.affine.weights()?);
+        let [positive, negative] = self.affine.bias_parts()?;
+        let excited = self.flow(&x, [&up, &down], positive.as_ref(), (r, alpha))?;
+        if beta == 0.0 {
+            return Ok(excited);
+        }
+        excited + self.flow(&x, [&down, &up], negative.as_ref(), (r, -beta))?
+    }
+
+    /// Outputs above 0 look at w + γw⁺ for positive and w + γw⁻ for negative inputs, outputs below 0 the other way
+    /// round; an output of 0 passes nothing.
+    fn gamma(&self, gamma: f64, y: &Tensor, r: &Tensor) -> Result<Tensor> {
+        let raised = |whole: &Tensor| {
+            let [up, down] = Parts::both(whole)?;
+            Ok::<_, candle_core::Error>([(whole + (up * gamma)?)?, (whole + (down * gamma)?)?])
+        };
+        let [up, down] = raised(&self.affine.weight)?;
+        let [positive, negative] = match &self.affine.bias {
+            Some(bias) => raised(bias)?.map(Some),
+            None => [None, None],
+        };
+        let zeros = r.zeros_like()?;
+        let (above, below) = (y.gt(0.0)?.where_cond(r, &zeros)?, y.lt(0.0)?.where_cond(r, &zeros)?);
+        let x = Parts::of(self.x)?;
+        self.flow(&x, [&up, &down], positive.as_ref(), (&above, 1.0))?
+            + self.flow(&x, [&down, &up], negative.as_ref(), (&below, 1.0))?
+    }
+
+    /// `times` the signal of z = u·x⁺ + v·x⁻ + b, whose relevance is `r`.
+    fn flow(
+        &self,
+        x: &Parts,
+        [u, v]: [&Tensor; 2],
+        bias: Option<&Tensor>,
+        (r, times): (&Tensor, f64),
+    ) -> Result<Tensor> {
+        let z = self.affine.product(&x.positive, u)?;
+        let z = match &x.negative {
+            Some((negative, _)) => (z + self.affine.product(negative, v)?)?,
+            None => z,
+        };
+        let s = self.shares(r, (z, bias), STABILISER, times)?;
+        let s = if times == 1.0 { s } else { (s * times)? };
+        let g = self.affine.transpose(&s, u)?;
+        match &x.negative {
+            Some((_, below)) => below.where_cond(&self.affine.transpose(&s, v)?, &g),
+            None => Ok(g),
+        }
+    }
+
+    /// The relevance of inputs between bounds.
+    fn z_box(&self, bounds: &Bounds, r: &Tensor) -> Result<Tensor> {
+        let (low, high) = bounds.of_rows(self.x)?;
+        let [up, down] = self.affine.weights()?;
+        let terms = [(self.x, &self.affine.weight, 1.0), (&low, &up, -1.0), (&high, &down, -1.0)];
+        let z = sum(terms.iter().map(|(x, weight, sign)| self.affine.product(x, weight)? * *sign))?;
+        let s = self.shares(r, (z, None), STABILISER, 1.0)?;
+        sum(terms.iter().map(|(x, weight, sign)| (self.affine.transpose(&s, weight)? * *x)? * *sign))
+    }
+
+    /// The relevance of inputs that count by `weight` alone.
+    fn by_weight(&self, weight: &Tensor, bias: Option<&Tensor>, r: &Tensor) -> Result<Tensor> {
+        let ones = self.x.narrow(0, 0, 1)?.ones_like()?;
+        let s = self.shares(r, (self.affine.product(&ones, weight)?, bias), STABILISER, 1.0)?;
+        self.affine.transpose(&s, weight)
+    }
+
+    /// The signal of inputs that excite; an output that none excites passes nothing.
+    fn excitation(&self, r: &Tensor) -> Result<Tensor> {
+        let (excites, weight) = (self.x.gt(0.0)?, self.affine.weight.relu()?);
+        let z = self.affine.product(&self.x.relu()?, &weight)?;
+        let s = z.gt(0.0)?.where_cond(&over(r, &z, 0.0)?, &r.zeros_like()?)?;
+        let g = self.affine.transpose(&s, &weight)?;
+        excites.where_cond(&g, &g.zeros_like()?)
+    }
+
+    /// The relevance `r` per unit of the denominators z + b, stabilised.
+    fn shares(
+        &self,
+        r: &Tensor,
+        (z, bias): (Tensor, Option<&Tensor>),
+        epsilon: f64,
+        times: f64,
+    ) -> Result<Tensor> {
+        let z = plus(z, bias)?;
+        let s = over(r, &z, epsilon)?;
+        self.absorbed(bias, &z, &s, (epsilon, times))?;
+        Ok(s)
+    }
+
+    /// Notes what bias and stabiliser of the denominators `z` take of the relevance per unit `s`.
+    fn absorbed(
+        &self,
+        bias: Option<&Tensor>,
+        z: &Tensor,
+        s: &Tensor,
+        (epsilon, times): (f64, f64),
+    ) -> Result<()> {
+        if let Some(bias) = bias {
+            self.book.constant(bias, s, times)?;
+        }
+        if epsilon > 0.0 {
+            self.book.stabilised(z, s, epsilon, times)?;
+        }
+        Ok(())
     }
 }
 

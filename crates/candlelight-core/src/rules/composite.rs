@@ -68,6 +68,40 @@ impl Composite {
         Self::by_kind(Rule::Gamma(0.25), Rule::epsilon(STABILISER)).first(Rule::ZBox(bounds))
     }
 
+    /// The rules of Deep Taylor: z⁺ at every layer with weights, w² at the first, whose inputs may be any numbers
+    /// ([Montavon et al. 2017](https://arxiv.org/abs/1512.02479)).
+    pub fn deep_taylor() -> Self {
+        Self::by_kind(Rule::ZPlus, Rule::ZPlus).first(Rule::WSquare)
+    }
+
+    /// [`deep_taylor`](Self::deep_taylor) for inputs within `bounds`: z^B at the first layer.
+    pub fn deep_taylor_within(bounds: Bounds) -> Self {
+        Self::by_kind(Rule::ZPlus, Rule::ZPlus).first(Rule::ZBox(bounds))
+    }
+
+    /// The rules of Excitation Backpropagation
+    /// ([Zhang et al. 2016](https://arxiv.org/abs/1608.00507)).
+    pub fn excitation() -> Self {
+        Self::by_kind(Rule::Excitation, Rule::Excitation)
+    }
+
+    /// The rules of AttnLRP: LRP-0 at layers with weights and at sums, norms with their deviation held fixed,
+    /// attention with its products shared out evenly, and the gradient of softmax
+    /// ([Achtibat et al. 2024](https://arxiv.org/abs/2402.05602)).
+    pub fn attn_lrp() -> Self {
+        Self::by_kind(Rule::epsilon(0.0), Rule::epsilon(0.0))
+            .with(Selector::Kind(Kind::Add), Rule::Norm(0.0))
+            .with(Selector::Kind(Kind::LayerNorm), Rule::Detached)
+            .with(Selector::Kind(Kind::AttentionWeights), Rule::Uniform)
+            .with(Selector::Kind(Kind::Softmax), Rule::Gradient)
+    }
+
+    /// The rules of conservative propagation: as [`attn_lrp`](Self::attn_lrp), with the probabilities of an attention
+    /// held fixed ([Ali et al. 2022](https://arxiv.org/abs/2202.07304)).
+    pub fn cp_lrp() -> Self {
+        Self::attn_lrp().with(Selector::Kind(Kind::AttentionWeights), Rule::Detached)
+    }
+
     /// One rule for all convolutions, one for all linear layers; the others as in
     /// [`epsilon_plus`](Self::epsilon_plus).
     pub fn by_kind(convolution: Rule, linear: Rule) -> Self {

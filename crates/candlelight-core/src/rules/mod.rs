@@ -9,12 +9,14 @@
 
 pub(crate) mod affine;
 mod composite;
+pub(crate) mod ledger;
 pub(crate) mod pair;
 pub(crate) mod ratio;
 pub(crate) mod rescale;
 pub(crate) mod reveal_cancel;
 
 pub use composite::{Composite, PlannedLayer};
+pub use ledger::{Ledger, LedgerLine};
 
 use crate::Bounds;
 use std::fmt;
@@ -80,6 +82,12 @@ pub enum Rule {
     /// Excitation Backpropagation: R_i = Σ_j x⁺_i w⁺_ij R_j / Σ_i x⁺_i w⁺_ij, and nothing where no input excites
     /// ([Zhang et al. 2016](https://arxiv.org/abs/1608.00507)).
     Excitation,
+    /// The gradient with the constants of a layer held fixed that depend on its input: what a norm divides by
+    /// ([Ali et al. 2022](https://arxiv.org/abs/2202.07304)), the probabilities of an attention.
+    Detached,
+    /// At an attention: each of its two products hands half of its relevance to each factor, and the softmax has its
+    /// gradient ([Achtibat et al. 2024](https://arxiv.org/abs/2402.05602)).
+    Uniform,
     /// At a rectifier: the positive part of the signal, where the gradient passes it
     /// ([Springenberg et al. 2014](https://arxiv.org/abs/1412.6806)).
     Guided,
@@ -107,6 +115,8 @@ impl Rule {
             Self::Pass => matches!(form, Form::Scale | Form::Rectifier | Form::Curve),
             Self::Norm(_) => matches!(form, Form::Sum | Form::Maximum),
             Self::Epsilon(..) => matches!(form, Form::Affine | Form::Scale | Form::Maximum),
+            Self::Detached => matches!(form, Form::Norm | Form::Attention),
+            Self::Uniform => form == Form::Attention,
             Self::Guided | Self::Deconvnet => form == Form::Rectifier,
             Self::Gamma(_)
             | Self::AlphaBeta { .. }
@@ -116,6 +126,11 @@ impl Rule {
             | Self::Flat
             | Self::Excitation => form == Form::Affine,
         }
+    }
+
+    /// Whether it compares inputs with references: batches come in pairs.
+    pub(crate) fn is_of_pairs(&self) -> bool {
+        matches!(self, Self::Rescale | Self::RevealCancel)
     }
 
     /// Whether it is a matter of rectifiers alone: other activations pass their gradient under it.

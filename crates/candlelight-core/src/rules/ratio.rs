@@ -1,9 +1,10 @@
 //! Ratios of activations and signals, elementwise.
 
 use super::CARRIER;
-use crate::nn::elements::{has_kernels, with_element, zip_map};
-use candle_core::{Result, Tensor};
+use crate::nn::elements::{Number, has_kernels, lend, with_element, zip_map};
+use candle_core::{DType, Result, Tensor};
 use candlelight_kernels::Element;
+use rayon::prelude::*;
 
 /// The activation that carries relevance: `x`, kept away from 0.
 #[inline(always)]
@@ -61,6 +62,9 @@ pub(crate) fn signal(r: &Tensor, a: &Tensor) -> Result<Tensor> {
 
 /// g · c(z) / (z + ε sign z): the signal of a sum z, as its addends get it.
 pub(crate) fn share(z: &Tensor, g: &Tensor, epsilon: f64) -> Result<Tensor> {
+    if epsilon == 0.0 {
+        return Ok(g.clone());
+    }
     if !has_kernels(z) {
         return over(&relevance(z, g)?, z, epsilon);
     }
@@ -68,6 +72,66 @@ pub(crate) fn share(z: &Tensor, g: &Tensor, epsilon: f64) -> Result<Tensor> {
         let epsilon = <T as Element>::from_f64(epsilon);
         zip_map(z, g, #[inline(always)] move |z: T, g: T| g * (carrying(z) / stabilised(z, epsilon)))
     })
+}
+
+/// Elements that one sum takes: fixed, so that the number of threads does not change how sums are rounded.
+const BLOCK: usize = 1 << 14;
+/// Sums that run beside each other, which lets the processor add several numbers at once.
+const LANES: usize = 8;
+
+/// Per row the sum of `f` over the pairs of elements of `a` and `b`, in double precision.
+fn sums<T: Number>(a: &Tensor, b: &Tensor, f: impl Fn(T, T) -> f64 + Sync) -> Result<Vec<f64>> {
+    let (rows, width) = (a.dim(0)?, a.elem_count() / a.dim(0)?.max(1));
+    let block = |(a, b): (&[T], &[T])| {
+        let mut lanes = [0.0; LANES];
+        let (whole, rest) = (a.chunks_exact(LANES).zip(b.chunks_exact(LANES)), a.len() / LANES * LANES);
+        whole.for_each(|(a, b)| (0..LANES).for_each(|lane| lanes[lane] += f(a[lane], b[lane])));
+        let rest: f64 = a[rest..].iter().zip(&b[rest..]).map(|(&a, &b)| f(a, b)).sum();
+        lanes.iter().sum::<f64>() + rest
+    };
+    let row = |a: &[T], b: &[T]| -> f64 {
+        let blocks: Vec<f64> = a.par_chunks(BLOCK).zip(b.par_chunks(BLOCK)).map(block).collect();
+        blocks.into_iter().sum()
+    };
+    let width = width.max(1);
+    lend(a, |a| {
+        lend(b, |b| a.chunks(width).zip(b.chunks(width)).map(|(a, b)| row(a, b)).take(rows).collect())
+    })?
+}
+
+/// Per row the sum of all elements, by candle's operations.
+fn sums_by_candle(x: &Tensor) -> Result<Vec<f64>> {
+    x.flatten_from(1)?.sum(1)?.to_dtype(DType::F64)?.to_vec1()
+}
+
+/// Per row Σ c(a) · g.
+pub(super) fn carrying_sums(a: &Tensor, g: &Tensor) -> Result<Vec<f64>> {
+    match has_kernels(a) {
+        true => with_element!(a, T => sums(a, g, |a: T, g: T| carrying(a).to_f64() * g.to_f64())),
+        false => sums_by_candle(&relevance(a, g)?),
+    }
+}
+
+/// Per row Σ (c(z) + ε sign z − z) · s.
+pub(super) fn stabiliser_sums(z: &Tensor, s: &Tensor, epsilon: f64) -> Result<Vec<f64>> {
+    if !has_kernels(s) {
+        return sums_by_candle(&stabilised_by_candle(z, epsilon)?.sub(z)?.broadcast_mul(s)?);
+    }
+    let z = z.broadcast_as(s.shape())?;
+    with_element!(s, T => {
+        let epsilon = <T as Element>::from_f64(epsilon);
+        sums(&z, s, move |z: T, s: T| (stabilised(z, epsilon) - z).to_f64() * s.to_f64())
+    })
+}
+
+/// Per row Σ b · s for a `b` that broadcasts over `s`.
+pub(super) fn constant_sums(b: &Tensor, s: &Tensor) -> Result<Vec<f64>> {
+    let axes = (1..s.rank()).filter(|&axis| {
+        let own = (b.rank() + axis).checked_sub(s.rank());
+        own.is_none_or(|own| b.dims()[own] == 1)
+    });
+    let s = s.sum_keepdim(axes.collect::<Vec<_>>())?;
+    sums_by_candle(&s.broadcast_mul(b)?.to_dtype(DType::F64)?)
 }
 
 #[cfg(test)]

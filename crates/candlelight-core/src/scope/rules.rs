@@ -1,7 +1,8 @@
 //! Who is chosen: the rule of every layer that runs, and what becomes of those that no rule fits.
 
 use super::{Kind, Scope, Selector, with_scope, within};
-use crate::rules::{Composite, Form, Rule};
+use crate::rules::ledger::{Account, Books, joined};
+use crate::rules::{Composite, Form, Ledger, Rule};
 use crate::{Error, Model, Result};
 use candle_core::Tensor;
 use std::fmt;
@@ -12,6 +13,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(crate) struct Rules {
     ranked: Arc<[(Selector, Rule)]>,
     log: Arc<Mutex<Log>>,
+    /// Where the layers of this pass write.
+    books: Option<Books>,
+    /// The books of every pass so far, if they are kept.
+    shelf: Option<Arc<Mutex<Vec<Books>>>>,
 }
 
 /// A layer that asked for its rule.
@@ -32,7 +37,18 @@ struct Log(Vec<Planned>);
 
 impl Rules {
     pub(crate) fn new(composite: &Composite) -> Self {
-        Self { ranked: composite.entries().into(), log: Arc::default() }
+        Self { ranked: composite.entries().into(), ..Self::default() }
+    }
+
+    /// The same rules, whose passes keep books of the relevance of every layer.
+    pub(crate) fn kept(self) -> Self {
+        Self { shelf: Some(Arc::default()), ..self }
+    }
+
+    /// The ledger of all passes so far, those of consecutive parts of a query.
+    pub(crate) fn ledger(&self, score: Vec<f64>, arrived: Vec<f64>) -> Ledger {
+        let shelf = self.shelf.iter().flat_map(|shelf| std::mem::take(&mut *lock(shelf)));
+        joined(shelf.collect(), score, arrived)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -55,23 +71,41 @@ impl Rules {
         if self.is_empty() {
             return Ok(model.forward(x)?);
         }
-        let rules = Self { ranked: self.ranked.clone(), log: Arc::default() };
-        let (output, _) = within(Scope { rules: rules.clone(), ..Scope::default() }, || model.forward(x));
+        self.hold(|| Ok(model.forward(x)?))
+    }
+
+    /// Runs `pass` under the rules, likewise.
+    pub(crate) fn hold<R>(&self, pass: impl FnOnce() -> Result<R>) -> Result<R> {
+        let rules = self.afresh();
+        if let (Some(shelf), Some(books)) = (&self.shelf, &rules.books) {
+            lock(shelf).push(books.clone());
+        }
+        let (result, _) = within(Scope { rules: rules.clone(), ..Scope::default() }, pass);
         rules.with_log(|log| log.check())?;
-        Ok(output?)
+        result
+    }
+
+    /// The same rules before a pass.
+    fn afresh(&self) -> Self {
+        let books = self.shelf.is_some().then(Books::default);
+        Self { ranked: self.ranked.clone(), books, ..Self::default() }
     }
 
     /// The layers of `model` as they asked for their rules.
     pub(crate) fn plan(&self, model: &dyn Model, x: &Tensor) -> Result<Vec<Planned>> {
-        let rules = Self { ranked: self.ranked.clone(), log: Arc::default() };
+        let rules = self.afresh();
         let (output, _) = within(Scope { rules: rules.clone(), ..Scope::default() }, || model.forward(x));
         output?;
         Ok(rules.with_log(|log| std::mem::take(&mut log.0)))
     }
 
     fn with_log<R>(&self, f: impl FnOnce(&mut Log) -> R) -> R {
-        f(&mut self.log.lock().unwrap_or_else(PoisonError::into_inner))
+        f(&mut lock(&self.log))
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Log {
@@ -139,6 +173,15 @@ pub(crate) fn rule_for(asking: Asking) -> Option<Rule> {
         })
     };
     with_scope(choose).flatten()
+}
+
+/// Where the layer that is about to run under `rule` writes what becomes of relevance.
+pub(crate) fn account(name: &str, kind: Kind, rule: &Rule) -> Account {
+    let open = |scope: &mut Scope| {
+        let books = scope.rules.books.as_ref()?;
+        Some(Account::open(books, scope.name_of(name, kind), kind, rule.clone()))
+    };
+    with_scope(open).flatten().unwrap_or_default()
 }
 
 #[cfg(test)]

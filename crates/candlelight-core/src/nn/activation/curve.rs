@@ -1,7 +1,9 @@
 //! The elementwise functions behind the activations, with exact derivatives; at a kink the derivative is PyTorch's.
 
 use super::super::elements::{self, Number, has_kernels, with_element, zip_map};
-use crate::rules::{Form, Rule, ratio};
+use super::super::ruled;
+use crate::rules::ledger::Account;
+use crate::rules::{Form, Rule};
 use crate::scope::trace_of;
 use crate::vjp::vjp_of_fresh;
 use candle_core::{Result, Tensor};
@@ -134,19 +136,21 @@ impl Curve {
 
     /// The curve over every element of `x`, joined to the graph; under a rule that fits its [`form`](Self::form), that
     /// is what passes back.
-    pub fn apply(self, x: &Tensor, rule: Option<Rule>) -> Result<Tensor> {
+    pub fn apply(self, x: &Tensor, rule: Option<Rule>, book: Account) -> Result<Tensor> {
         let input = x.detach();
         let trace = if rule == Some(Rule::RevealCancel) { trace_of(x) } else { None };
         let y = match has_kernels(&input) {
             true => with_element!(input, T => self.values::<T>(&input))?,
             false => self.value_by_candle(&input)?,
         };
-        vjp_of_fresh(&[x], y, move |y, g| {
+        if rule == Some(Rule::Pass) {
+            return ruled::passed(x, y, book);
+        }
+        vjp_of_fresh(&[x], y, move |_, g| {
             Ok(vec![Some(match rule {
                 Some(Rule::Guided) => self.gradient(&input, &g.relu()?)?,
                 Some(Rule::Deconvnet) => g.relu()?,
                 Some(Rule::Rescale | Rule::RevealCancel) => self.rescaled(&input, trace.as_ref(), g)?,
-                Some(Rule::Pass) => ratio::signal(&ratio::relevance(&y.detach(), g)?, &input)?,
                 _ => self.gradient(&input, g)?,
             })])
         })

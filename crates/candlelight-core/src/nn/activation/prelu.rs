@@ -1,9 +1,10 @@
 //! The rectifier whose slope is learned.
 
+use super::super::ruled;
 use super::super::{Module, VarBuilder};
+use crate::rules::Form;
 use crate::rules::pair::{Pair, both};
-use crate::rules::{Form, Rule, ratio};
-use crate::scope::{Asking, Kind, report, rule_for};
+use crate::scope::{Asking, Kind, account, report, rule_for};
 use crate::vjp::vjp_of_fresh;
 use candle_core::{Result, Tensor};
 
@@ -66,11 +67,10 @@ impl Module for PReLU {
         let (input, weight) = (x.detach(), self.spread(x)?);
         let y = input.gt(0.0)?.where_cond(&input, &input.broadcast_mul(&weight)?)?;
         if let Some(rule) = rule_for(Asking::new(&self.name, &Kind::Activation, Form::Curve)) {
-            let pullback = move |y: &Tensor, g: &Tensor| match rule {
-                Rule::Rescale | Rule::RevealCancel => rescaled(&input, &weight, g),
-                _ => ratio::signal(&ratio::relevance(&y.detach(), g)?, &input),
+            let y = match rule.is_of_pairs() {
+                true => vjp_of_fresh(&[x], y, move |_, g| Ok(vec![Some(rescaled(&input, &weight, g)?)]))?,
+                false => ruled::passed(x, y, account(&self.name, Kind::Activation, &rule))?,
             };
-            let y = vjp_of_fresh(&[x], y, move |y, g| Ok(vec![Some(pullback(y, g)?)]))?;
             return report(&self.name, Kind::Activation, 0, y);
         }
         let (trained, shape) = (self.weight.track_op(), self.weight.shape().clone());
@@ -88,8 +88,8 @@ impl Module for PReLU {
     }
 }
 
-/// The signal behind a batch of pairs: the slope from reference to input times that before it. On one side of the kink
-/// the slope is the derivative.
+/// The signal before the layer on a batch of pairs, for that behind it: times the slope from reference to input. On one
+/// side of the kink the slope is the derivative.
 fn rescaled(batch: &Tensor, weight: &Tensor, g: &Tensor) -> Result<Tensor> {
     let (batch, g) = (Pair::of(batch)?, Pair::of(g)?);
     let (above, above_before) = (batch.x.gt(0.0)?, batch.reference.gt(0.0)?);

@@ -22,6 +22,7 @@ Examples:
 
 Reading the table:
   residual         how far the map's sum is from f(x) - f(x'), relative to that difference
+  passed, absorbed what rules brought to the input of the score, and what biases took on the way
   standard error   what sampling left: the error's norm relative to the map's; more steps make it smaller
   hit, 40 % inside the map's maximum lies in the object, and so much of its positive part
 
@@ -101,6 +102,10 @@ pub struct Explain {
     /// `gaussian[:SHARE]`, `training`; each method's own if not given
     #[arg(long, value_name = "NAME")]
     pub baseline: Option<String>,
+    /// The rules of `lrp`, such as `epsilon-plus`, `epsilon-gamma-box` or `attn-lrp`; asked for alone, a method of rules
+    /// prints its ledger
+    #[arg(long, value_name = "NAME")]
+    pub rules: Option<String>,
     /// Where pictures, maps and the record are written
     #[arg(short, long, default_value = "candlelight-out", value_name = "DIR")]
     pub out: PathBuf,
@@ -116,6 +121,9 @@ pub struct Explain {
 pub struct Layers {
     #[command(flatten)]
     pub model: ModelArgs,
+    /// Lists the layers that take rules, each with its rule in this composite
+    #[arg(long, value_name = "NAME")]
+    pub rules: Option<String>,
     /// Prints JSON
     #[arg(long)]
     pub json: bool,

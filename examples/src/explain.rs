@@ -172,6 +172,7 @@ impl Job<'_> {
                 Ok(finished) => {
                     write::overlay(explained, &finished, folder)?;
                     self.say(&line(&finished, width));
+                    self.ledger(&finished);
                     explained.finished.push(finished);
                 }
                 Err(Error::Cancelled { .. }) => {
@@ -193,6 +194,13 @@ impl Job<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What became of relevance at every layer, if nothing else is asked for.
+    fn ledger(&self, finished: &Finished) {
+        if let (Some(ledger), [_]) = (&finished.map.convergence().ledger, &self.selection.methods[..]) {
+            self.say(&format!("\n{ledger}"));
+        }
     }
 
     /// The header of the last column, if there is a ground truth for the class explained.

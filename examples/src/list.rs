@@ -7,7 +7,7 @@ use crate::term::{self, DIM, paint};
 use crate::words;
 use candlelight::image::RgbImage;
 use candlelight::models::bundled;
-use candlelight::{LayerInfo, METHODS, Method};
+use candlelight::{Composite, LayerInfo, METHODS, Method, PlannedLayer, Rule};
 use serde_json::{Value, json};
 
 /// The side of the blank picture that shows the layers of a model which takes any size.
@@ -16,6 +16,9 @@ const SIDE: u32 = 224;
 pub fn layers(args: &args::Layers) -> Result<()> {
     let model = Opened::of(&args.model)?;
     let x = model.input(&RgbImage::new(SIDE, SIDE))?;
+    if let Some(rules) = &args.rules {
+        return plan(&Composite::named(rules)?.plan(&model.loaded.model, &x)?, args.json);
+    }
     let layers = candlelight::layers(&model.loaded.model, &x)?;
     if args.json {
         return print(&layers.iter().map(layer).collect());
@@ -30,6 +33,19 @@ pub fn layers(args: &args::Layers) -> Result<()> {
     let input = format!("{:?}", x.dims());
     term::say(&format!("\n{} layers, {total} multiply-adds for an input of {input}", layers.len()));
     term::say(&format!("grad-cam takes `{}` unless told", model.loaded.model.cam_layer()));
+    Ok(())
+}
+
+/// Layers with their rules.
+fn plan(layers: &[PlannedLayer], as_json: bool) -> Result<()> {
+    let rule = |layer: &PlannedLayer| layer.rule.as_ref().map_or_else(|| "none".into(), Rule::to_string);
+    if as_json {
+        let layer = |layer: &PlannedLayer| json!({ "name": layer.name, "kind": layer.kind.to_string(), "rule": rule(layer) });
+        return print(&layers.iter().map(layer).collect());
+    }
+    let mut rows = vec![["layer", "kind", "rule"].map(String::from).to_vec()];
+    rows.extend(layers.iter().map(|layer| vec![layer.name.clone(), layer.kind.to_string(), rule(layer)]));
+    term::table(&rows, &[]);
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use crate::subject::{Subject, Truth};
 use candle_core::Tensor;
 use candlelight::metrics::{Metric, PointingGame, RelevanceMassAccuracy};
 use candlelight::models::scenes::Scene;
-use candlelight::{Attribution, Error, METHODS, Method, Query, Settings, Target, method};
+use candlelight::{Attribution, Composite, Error, METHODS, Method, Query, Settings, Target, method};
 use std::time::{Duration, Instant};
 
 /// The first scene seed of the references for Expected Gradients: no scene of training or evaluation.
@@ -64,8 +64,9 @@ pub fn settings(args: &args::Explain, model: &Opened) -> Result<Settings> {
         Origin::Elsewhere => None,
     };
     let baseline = args.baseline.as_deref().map(|name| baseline::of(name, model, references.as_ref()));
+    let composite = args.rules.as_deref().map(Composite::named).transpose()?;
     let (steps, until) = (args.steps, args.until);
-    Ok(Settings { layer: Some(layer), references, baseline: baseline.transpose()?, steps, until })
+    Ok(Settings { layer: Some(layer), references, baseline: baseline.transpose()?, composite, steps, until })
 }
 
 /// Scenes as Expected Gradients compares with, `[50, 3, 64, 64]`.

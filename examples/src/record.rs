@@ -3,7 +3,7 @@
 use crate::explain::{Explained, Job};
 use crate::method::{Agreement, Finished, references_in_words};
 use crate::subject::Origin;
-use candlelight::Convergence;
+use candlelight::{Convergence, Ledger, LedgerLine};
 use serde::Serialize;
 use serde_json::Value;
 use std::env;
@@ -100,6 +100,7 @@ struct Settings {
     baseline: Option<String>,
     layer: Option<String>,
     references: Option<String>,
+    rules: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -109,6 +110,27 @@ struct Converged {
     relative_residual: Option<f64>,
     samples: Option<usize>,
     standard_error: Option<f64>,
+    relevance: Option<Relevance>,
+}
+
+/// Where the relevance of a method of rules went.
+#[derive(Serialize)]
+struct Relevance {
+    passed: f64,
+    bias: f64,
+    stabiliser: f64,
+    missing: f64,
+    layers: Vec<Layer>,
+}
+
+#[derive(Serialize)]
+struct Layer {
+    layer: String,
+    rule: String,
+    received: f64,
+    passed: f64,
+    bias: f64,
+    stabiliser: f64,
 }
 
 #[derive(Serialize)]
@@ -213,6 +235,7 @@ impl Method {
                 baseline: job.args.baseline.clone().filter(|_| name == "integrated-gradients"),
                 layer: map.layer().map(str::to_owned),
                 references: (name == "expected-gradients").then(references),
+                rules: job.args.rules.clone().filter(|_| name == "lrp"),
             },
             score: map.scores().first().copied(),
             seconds: finished.time.as_secs_f64(),
@@ -236,7 +259,31 @@ impl Converged {
             relative_residual: completeness.and_then(|it| it.relative().first().copied()),
             samples: sampling.and_then(|it| it.samples.first().copied()),
             standard_error: sampling.and_then(|it| it.standard_error.first().copied()),
+            relevance: convergence.ledger.as_ref().and_then(Relevance::of),
         }
+    }
+}
+
+impl Relevance {
+    /// That of the first row.
+    fn of(ledger: &Ledger) -> Option<Self> {
+        let layer = |line: &LedgerLine| {
+            Some(Layer {
+                layer: line.layer.clone(),
+                rule: line.rule.to_string(),
+                received: *line.received.first()?,
+                passed: *line.passed.first()?,
+                bias: *line.bias.first()?,
+                stabiliser: *line.stabiliser.first()?,
+            })
+        };
+        Some(Self {
+            passed: *ledger.arrived.first()?,
+            bias: *ledger.bias().first()?,
+            stabiliser: *ledger.stabiliser().first()?,
+            missing: *ledger.missing().first()?,
+            layers: ledger.lines.iter().map(layer).collect::<Option<_>>()?,
+        })
     }
 }
 

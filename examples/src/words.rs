@@ -1,7 +1,7 @@
 //! Numbers as people say them.
 
 use crate::method::Agreement;
-use candlelight::Convergence;
+use candlelight::{Convergence, Ledger};
 use std::time::Duration;
 
 /// `12 ms`, `3.4 s`, `2 min 5 s`.
@@ -41,6 +41,9 @@ pub fn count(n: u64) -> String {
 /// How the first row converged.
 pub fn convergence(convergence: &Convergence) -> String {
     let residual = convergence.completeness.as_ref().and_then(|it| it.relative().first().copied());
+    if let Some(ledger) = &convergence.ledger {
+        return relevance(ledger);
+    }
     let sampling = convergence.sampling.as_ref();
     let error = sampling.and_then(|it| Some((*it.samples.first()?, *it.standard_error.first()?)));
     match (residual, error) {
@@ -55,6 +58,15 @@ pub fn convergence(convergence: &Convergence) -> String {
             _ => "exact".into(),
         },
     }
+}
+
+/// Where the relevance of the first row went, in shares of the score.
+fn relevance(ledger: &Ledger) -> String {
+    let first = |rows: &[f64]| rows.first().copied().unwrap_or(f64::NAN);
+    let share = |rows: &[f64]| percent(first(rows) / first(&ledger.score));
+    let (passed, absorbed) = (share(&ledger.arrived), share(&ledger.bias()));
+    let lost = (first(&ledger.stabiliser()) + first(&ledger.missing())) / first(&ledger.score);
+    format!("passed {passed}, absorbed {absorbed}, lost {}", percent(lost))
 }
 
 /// Whether the maximum lies in the ground truth, and how much of the map does.

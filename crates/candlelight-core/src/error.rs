@@ -158,6 +158,15 @@ pub enum Error {
         nearest: Vec<&'static str>,
     },
 
+    /// A composite that is not among the presets.
+    #[error("unknown composite of rules `{name}`; nearest: {}", .nearest.join(", "))]
+    UnknownComposite {
+        /// The name asked for.
+        name: String,
+        /// Known names, nearest first.
+        nearest: Vec<&'static str>,
+    },
+
     /// A class that the model does not have.
     #[error("target class `{class}` is out of range: the model has {classes} classes, 0 to {}", .classes.saturating_sub(1))]
     TargetOutOfRange {

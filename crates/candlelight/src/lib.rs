@@ -59,15 +59,16 @@ pub use candlelight_models as models;
 pub mod prelude {
     pub use candle_core::{DType, Device, Module, Tensor};
     pub use candlelight_core::{
-        AblationCam, AttentionFlow, AttentionGradCam, AttentionPass, AttentionRollout, Attribution,
-        Augmented, Baseline, BlurIntegratedGradients, Bounds, Budget, Cam, Convergence, Cost, Deconvnet,
-        Draw, EigenCam, EigenGradCam, ElementWiseGradCam, ExpectedGradients, Explain, GradCam,
-        GradCamPlusPlus, GradientCheck, GuidedBackprop, GuidedGradCam, GuidedIntegratedGradients, HeadFusion,
-        HeadWeight, HiResCam, Idgi, InputXGradient, IntegratedGradients, InternalInfluence, Kind, LayerCam,
-        LayerConductance, LayerGradientXActivation, LayerInfo, LayerIntegratedGradients, METHODS, Method,
-        Neuron, NeuronConductance, Noise, Progress, Quadrature, Query, RawAttention, References, Saliency,
-        ScoreCam, Settings, SmoothGrad, Statistic, Tape, Target, TransformerRelevance, Upsampling, XGradCam,
-        Xrai, check_gradients, layers, method, nn, tap,
+        AblationCam, AttentionFlow, AttentionGradCam, AttentionPass, AttentionRollout, AttnLrp, Attribution,
+        Augmented, Baseline, BlurIntegratedGradients, Bounds, Budget, Cam, Composite, Convergence, Cost,
+        Deconvnet, DeepTaylor, Draw, EigenCam, EigenGradCam, ElementWiseGradCam, ExcitationBackprop,
+        ExpectedGradients, Explain, GradCam, GradCamPlusPlus, GradientCheck, GuidedBackprop, GuidedGradCam,
+        GuidedIntegratedGradients, HeadFusion, HeadWeight, HiResCam, Idgi, InputXGradient,
+        IntegratedGradients, InternalInfluence, Kind, LayerCam, LayerConductance, LayerGradientXActivation,
+        LayerInfo, LayerIntegratedGradients, Lrp, METHODS, Method, Neuron, NeuronConductance, Noise,
+        Progress, Quadrature, Query, RawAttention, References, Rule, Saliency, ScoreCam, Selector, Settings,
+        SmoothGrad, Statistic, Tape, Target, TransformerRelevance, Upsampling, XGradCam, Xrai,
+        check_gradients, layers, method, nn, tap,
     };
 
     #[cfg(feature = "image")]

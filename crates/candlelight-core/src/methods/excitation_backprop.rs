@@ -2,7 +2,7 @@
 
 use super::lrp::propagated;
 use crate::rules::{Composite, ratio};
-use crate::{Attribution, Explain, Model, Query, Reading, Result};
+use crate::{Attribution, Convergence, Explain, Model, Query, Reading, Result, vjp};
 use candle_core::Tensor;
 
 /// A = P at the input, where P is 1 at the class, and every layer hands it back in proportion to what excites:
@@ -36,14 +36,12 @@ impl Explain for ExcitationBackprop {
     }
 
     fn attribute(&self, model: &dyn Model, query: &Query) -> Result<Attribution> {
-        let map = propagated(self.name(), &Composite::excitation(), &self.layer, (model, query))?;
-        let score = |values: &Tensor| {
-            let shape: Vec<usize> =
-                (0..values.rank()).map(|axis| if axis == 0 { map.scores.len() } else { 1 }).collect();
-            Tensor::new(&map.scores[..], values.device())?.to_dtype(values.dtype())?.reshape(shape)
+        // The walk starts with probability 1 at the class, where relevance would start with the score.
+        let walked = |x: &Tensor| {
+            let y = model.forward(x)?;
+            vjp(&[&y], y.detach(), |y, g| Ok(vec![Some(ratio::signal(g, &y.detach())?)]))
         };
-        let share = |values: &Tensor| ratio::signal(values, &score(values)?);
-        let (values, laid_out) = (share(&map.values)?, map.laid_out.as_ref().map(share).transpose()?);
-        Ok(Attribution { values, laid_out, reading: Reading::Positive, ..map })
+        let map = propagated(self.name(), &Composite::excitation(), &self.layer, (&walked, query))?;
+        Ok(Attribution { convergence: Convergence::exact(), reading: Reading::Positive, ..map })
     }
 }

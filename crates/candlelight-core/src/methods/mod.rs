@@ -112,6 +112,8 @@ pub struct Settings {
     pub references: Option<Tensor>,
     /// What every method compares with that compares at all.
     pub baseline: Option<References>,
+    /// The rules of Layer-wise Relevance Propagation.
+    pub composite: Option<Composite>,
     /// Steps of a path, samples of a sampler; at most so many together with `until`.
     pub steps: Option<usize>,
     /// The residual of a path or the standard error of a sampler at which it stops by itself.

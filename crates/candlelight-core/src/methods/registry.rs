@@ -47,7 +47,7 @@ pub static METHODS: &[Method] = &[
         title: "Layer-wise Relevance Propagation",
         family: Family::Rules,
         paper: "https://doi.org/10.1371/journal.pone.0130140",
-        build: |_| Ok(Box::new(Lrp::default())),
+        build: |settings| Ok(Box::new(set(Lrp::default(), &settings.composite, |_, rules| Lrp::new(rules)))),
     },
     Method {
         name: "deep-taylor",

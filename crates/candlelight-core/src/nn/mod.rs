@@ -111,8 +111,6 @@ pub use candle_nn::{
     sampling, seq, sequential, var_builder, var_map,
 };
 
-use crate::rules::Form;
-use crate::scope::Kind;
 use candle_core::{Result, Tensor};
 
 /// What a layer joins to the graph: its input, its weight and, if it has one, its bias.
@@ -135,6 +133,5 @@ fn is_frozen(weight: &Tensor, bias: &Option<Tensor>) -> bool {
 /// # Errors
 /// If the shapes differ.
 pub fn add(a: &Tensor, b: &Tensor, name: &str) -> Result<Tensor> {
-    let constant = [a, b].into_iter().find(|addend| !addend.track_op());
-    ruled::shared_with((name, Kind::Add, Form::Sum), constant, || a + b)
+    ruled::added(a, b, name)
 }

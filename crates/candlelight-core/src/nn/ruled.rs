@@ -41,42 +41,38 @@ fn merged(own: Trace) -> Result<Trace> {
     Ok(Trace { input: before.input, affine, rule })
 }
 
-/// A sum or average `y` that shares out its signal under the rule that is chosen for it, shown to the scope.
+/// An average `y` that shares out its signal under the rule that is chosen for it, shown to the scope.
 pub(super) fn shared(
     name: &str,
     kind: Kind,
     form: Form,
     y: impl FnOnce() -> Result<Tensor>,
 ) -> Result<Tensor> {
-    shared_with((name, kind, form), None, y)
-}
-
-/// [`shared`], of which `constant` is a part that nothing is differentiated by.
-pub(super) fn shared_with(
-    (name, kind, form): (&str, Kind, Form),
-    constant: Option<&Tensor>,
-    y: impl FnOnce() -> Result<Tensor>,
-) -> Result<Tensor> {
     let rule = rule_for(Asking::new(name, &kind, form));
-    let epsilon = match rule {
-        Some(Rule::Norm(epsilon)) if form == Form::Sum => Some(epsilon),
-        Some(Rule::Epsilon(epsilon, _)) => Some(epsilon),
-        _ => None,
-    };
-    let y = match (epsilon, &rule) {
-        (Some(epsilon), Some(rule)) => share(&y()?, epsilon, constant, &account(name, kind, rule))?,
+    let y = match &rule {
+        Some(rule @ Rule::Norm(epsilon)) => share(&y()?, *epsilon, None, &account(name, kind, rule))?,
         _ => y()?,
     };
     report(name, kind, 0, y)
+}
+
+/// The sum a + b under the rule that is chosen for it, shown to the scope.
+pub(super) fn added(a: &Tensor, b: &Tensor, name: &str) -> Result<Tensor> {
+    match rule_for(Asking::new(name, &Kind::Add, Form::Addition)) {
+        Some(Rule::Excitation) => excited(a, b, name),
+        Some(rule @ Rule::Norm(epsilon)) => {
+            let constant = [a, b].into_iter().find(|addend| !addend.track_op());
+            report(name, Kind::Add, 0, share(&(a + b)?, epsilon, constant, &account(name, Kind::Add, &rule))?)
+        }
+        _ => report(name, Kind::Add, 0, (a + b)?),
+    }
 }
 
 fn share(y: &Tensor, epsilon: f64, constant: Option<&Tensor>, book: &Account) -> Result<Tensor> {
     let (book, constant) = (book.clone(), constant.map(Tensor::detach));
     vjp(&[y], y.detach(), move |y, g| {
         let y = y.detach();
-        let s = ratio::share(&y, g, epsilon)?;
-        book.received(&y, g)?;
-        book.stabilised(&y, &s, epsilon, 1.0)?;
+        let s = book.share(&y, g, epsilon)?;
         book.passed(&y, &s)?;
         if let Some(constant) = &constant {
             book.constant(constant, &s, 1.0)?;
@@ -112,15 +108,16 @@ pub(super) fn maxima(
     report(name, Kind::Pool, 0, y)
 }
 
-/// A function `y` of one number that passes on the relevance of its outputs to its inputs `x`.
-pub(super) fn passed(x: &Tensor, y: Tensor, book: Account) -> Result<Tensor> {
-    let input = x.detach();
-    vjp_of_fresh(&[x], y, move |y, g| {
-        let signal = ratio::signal(&ratio::relevance(&y.detach(), g)?, &input)?;
-        book.received(&y.detach(), g)?;
-        book.passed(&input, &signal)?;
-        Ok(vec![Some(signal)])
-    })
+/// The sum a + b, of which only what is positive hands on.
+fn excited(a: &Tensor, b: &Tensor, name: &str) -> Result<Tensor> {
+    let (frozen, y) = ([a.detach(), b.detach()], (a.detach() + b.detach())?);
+    let y = vjp_of_fresh(&[a, b], y, move |y, g| {
+        let whole = (frozen[0].relu()? + frozen[1].relu()?)?;
+        let s = ratio::over(&ratio::relevance(&y.detach(), g)?, &whole, 0.0)?;
+        let addend = |x: &Tensor| x.gt(0.0)?.where_cond(&s, &s.zeros_like()?);
+        Ok(vec![Some(addend(&frozen[0])?), Some(addend(&frozen[1])?)])
+    })?;
+    report(name, Kind::Add, 0, y)
 }
 
 /// A norm `y` of `x` whose deviation is held fixed, so that `back` brings the signal to its input; it is linear but for

@@ -2,7 +2,7 @@
 
 use super::ledger::Account;
 use super::pair::{Pair, both};
-use super::ratio::{over, relevance, share, signal};
+use super::ratio::{any_negative, over, relevance, signal};
 use super::{Bias, Rule, STABILISER, reveal_cancel};
 use crate::Bounds;
 use candle_core::{Result, Tensor};
@@ -101,9 +101,11 @@ impl Affine {
         g: &Tensor,
         book: &Account,
     ) -> Result<Tensor> {
-        book.received(y, g)?;
         let back = Back { affine: self, x, book };
-        let r = || relevance(y, g);
+        let r = || {
+            book.received(y, g)?;
+            relevance(y, g)
+        };
         let signal = match rule {
             Rule::Epsilon(epsilon, Bias::Absorbs) => back.epsilon(*epsilon, y, g)?,
             Rule::Epsilon(epsilon, Bias::Ignored) => {
@@ -123,7 +125,7 @@ impl Affine {
             Rule::Excitation => back.excitation(&r()?)?,
             Rule::Rescale => both(&self.transpose(&Pair::of(g)?.x, &self.weight)?)?,
             Rule::RevealCancel => reveal_cancel::pull_back(self, x, g)?,
-            _ => self.transpose(g, &self.weight)?,
+            _ => candle_core::bail!("rule `{rule}` has no form at layers with weights"),
         };
         book.passed(x, &signal)?;
         Ok(signal)
@@ -160,8 +162,10 @@ struct Back<'a> {
 
 impl Back<'_> {
     fn epsilon(&self, epsilon: f64, y: &Tensor, g: &Tensor) -> Result<Tensor> {
-        let s = share(y, g, epsilon)?;
-        self.absorbed(self.affine.bias.as_ref(), y, &s, (epsilon, 1.0))?;
+        let s = self.book.share(y, g, epsilon)?;
+        if let Some(bias) = &self.affine.bias {
+            self.book.constant(bias, &s, 1.0)?;
+        }
         self.affine.transpose(&s, &self.affine.weight)
     }
 
@@ -252,26 +256,11 @@ impl Back<'_> {
         times: f64,
     ) -> Result<Tensor> {
         let z = plus(z, bias)?;
-        let s = over(r, &z, epsilon)?;
-        self.absorbed(bias, &z, &s, (epsilon, times))?;
-        Ok(s)
-    }
-
-    /// Notes what bias and stabiliser of the denominators `z` take of the relevance per unit `s`.
-    fn absorbed(
-        &self,
-        bias: Option<&Tensor>,
-        z: &Tensor,
-        s: &Tensor,
-        (epsilon, times): (f64, f64),
-    ) -> Result<()> {
+        let s = self.book.over(r, &z, epsilon, times)?;
         if let Some(bias) = bias {
-            self.book.constant(bias, s, times)?;
+            self.book.constant(bias, &s, times)?;
         }
-        if epsilon > 0.0 {
-            self.book.stabilised(z, s, epsilon, times)?;
-        }
-        Ok(())
+        Ok(s)
     }
 }
 
@@ -284,11 +273,10 @@ struct Parts {
 
 impl Parts {
     fn of(x: &Tensor) -> Result<Self> {
-        let below = x.lt(0.0)?;
-        let none = below.max_all()?.to_scalar::<u8>()? == 0;
-        if none {
+        if !any_negative(x)? {
             return Ok(Self { positive: x.clone(), negative: None });
         }
+        let below = x.lt(0.0)?;
         let [positive, negative] = Self::both(x)?;
         Ok(Self { positive, negative: Some((negative, below)) })
     }

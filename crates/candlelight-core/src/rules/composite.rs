@@ -1,6 +1,7 @@
 //! Which layer gets which rule.
 
 use super::{Rule, STABILISER};
+use crate::error::nearest;
 use crate::scope::{Kind, Rules, Selector};
 use crate::{Bounds, Error, Model, Result};
 use candle_core::Tensor;
@@ -10,7 +11,8 @@ use std::fmt;
 /// its own. A layer of [`nn`](crate::nn) that none means is an error, one that candle computes itself hands back its
 /// gradient.
 ///
-/// A batch norm right behind or right before a convolution or linear layer is merged with it, and obeys its rule.
+/// A batch norm right behind or right before a convolution or linear layer is merged with it, and obeys its rule, unless
+/// that is [`Rule::Gradient`].
 ///
 /// # Example
 /// ```
@@ -35,7 +37,34 @@ pub struct PlannedLayer {
     pub rule: Option<Rule>,
 }
 
+/// The composites of the field by name; where one wants bounds, those of the row itself.
+pub static PRESETS: &[(&str, fn() -> Composite)] = &[
+    ("epsilon-plus", Composite::epsilon_plus),
+    ("epsilon-plus-flat", Composite::epsilon_plus_flat),
+    ("epsilon-alpha2-beta1", Composite::epsilon_alpha2_beta1),
+    ("epsilon-alpha2-beta1-flat", Composite::epsilon_alpha2_beta1_flat),
+    ("epsilon-gamma-box", || Composite::epsilon_gamma_box(Bounds::OfRow)),
+    ("deep-taylor", Composite::deep_taylor),
+    ("deep-taylor-bounded", || Composite::deep_taylor_within(Bounds::OfRow)),
+    ("excitation", Composite::excitation),
+    ("attn-lrp", Composite::attn_lrp),
+    ("cp-lrp", Composite::cp_lrp),
+];
+
 impl Composite {
+    /// The composite of this name among [`PRESETS`].
+    ///
+    /// # Errors
+    /// [`Error::UnknownComposite`] with the nearest names.
+    pub fn named(name: &str) -> Result<Self> {
+        let known = PRESETS.iter().find(|(known, _)| *known == name);
+        known.map(|(_, preset)| preset()).ok_or_else(|| {
+            let mut nearest = nearest(name, PRESETS.iter().map(|(known, _)| *known));
+            nearest.truncate(3);
+            Error::UnknownComposite { name: name.to_owned(), nearest }
+        })
+    }
+
     /// The same composite with an entry that is tried before all others.
     pub fn with(mut self, selector: Selector, rule: Rule) -> Self {
         self.entries.insert(0, (selector, rule));
@@ -82,7 +111,7 @@ impl Composite {
     /// The rules of Excitation Backpropagation
     /// ([Zhang et al. 2016](https://arxiv.org/abs/1608.00507)).
     pub fn excitation() -> Self {
-        Self::by_kind(Rule::Excitation, Rule::Excitation)
+        Self::by_kind(Rule::Excitation, Rule::Excitation).with(Selector::Kind(Kind::Add), Rule::Excitation)
     }
 
     /// The rules of AttnLRP: LRP-0 at layers with weights and at sums, norms with their deviation held fixed,

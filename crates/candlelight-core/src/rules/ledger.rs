@@ -129,9 +129,25 @@ impl Account {
         self.add(|line| &mut line.bias, || scaled(ratio::constant_sums(b, s)?, times))
     }
 
-    /// Notes `times` what the stabiliser of the denominators `z` absorbs of the relevance per output `s`.
-    pub fn stabilised(&self, z: &Tensor, s: &Tensor, epsilon: f64, times: f64) -> Result<()> {
-        self.add(|line| &mut line.stabiliser, || scaled(ratio::stabiliser_sums(z, s, epsilon)?, times))
+    /// [`ratio::share`], noted.
+    pub fn share(&self, z: &Tensor, g: &Tensor, epsilon: f64) -> Result<Tensor> {
+        if self.0.is_none() {
+            return ratio::share(z, g, epsilon);
+        }
+        let (s, [received, absorbed]) = ratio::share_counted(z, g, epsilon)?;
+        self.add(|line| &mut line.received, || Ok(received))?;
+        self.add(|line| &mut line.stabiliser, || Ok(absorbed))?;
+        Ok(s)
+    }
+
+    /// [`ratio::over`], of which `times` what the stabiliser absorbs is noted.
+    pub fn over(&self, r: &Tensor, z: &Tensor, epsilon: f64, times: f64) -> Result<Tensor> {
+        if self.0.is_none() {
+            return ratio::over(r, z, epsilon);
+        }
+        let (s, absorbed) = ratio::over_counted(r, &z.broadcast_as(r.shape())?, epsilon)?;
+        self.add(|line| &mut line.stabiliser, || scaled(absorbed, times))?;
+        Ok(s)
     }
 
     fn add(

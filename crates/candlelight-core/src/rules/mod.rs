@@ -15,7 +15,7 @@ pub(crate) mod ratio;
 pub(crate) mod rescale;
 pub(crate) mod reveal_cancel;
 
-pub use composite::{Composite, PlannedLayer};
+pub use composite::{Composite, PRESETS, PlannedLayer};
 pub use ledger::{Ledger, LedgerLine};
 
 use crate::Bounds;
@@ -113,7 +113,7 @@ impl Rule {
         match self {
             Self::Gradient | Self::Rescale | Self::RevealCancel => true,
             Self::Pass => matches!(form, Form::Scale | Form::Rectifier | Form::Curve),
-            Self::Norm(_) => matches!(form, Form::Sum | Form::Maximum),
+            Self::Norm(_) => matches!(form, Form::Addition | Form::Sum | Form::Maximum),
             Self::Epsilon(..) => matches!(form, Form::Affine | Form::Scale | Form::Maximum),
             Self::Detached => matches!(form, Form::Norm | Form::Attention),
             Self::Uniform => form == Form::Attention,
@@ -123,8 +123,8 @@ impl Rule {
             | Self::ZPlus
             | Self::ZBox(_)
             | Self::WSquare
-            | Self::Flat
-            | Self::Excitation => form == Form::Affine,
+            | Self::Flat => form == Form::Affine,
+            Self::Excitation => matches!(form, Form::Affine | Form::Addition),
         }
     }
 
@@ -156,7 +156,9 @@ pub(crate) enum Form {
     Rectifier,
     /// Another function of one number.
     Curve,
-    /// A residual add, an average, an interpolation.
+    /// A residual add.
+    Addition,
+    /// An average, an interpolation.
     Sum,
     /// A max pool.
     Maximum,

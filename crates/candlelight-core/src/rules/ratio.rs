@@ -25,6 +25,12 @@ fn stabilised<T: Element>(x: T, epsilon: T) -> T {
     if x >= T::ZERO { carrying(x) + epsilon } else { carrying(x) - epsilon }
 }
 
+/// c(y) / c(x).
+#[inline(always)]
+pub(crate) fn slope<T: Element>(y: T, x: T) -> T {
+    carrying(y) / carrying(x)
+}
+
 fn carrying_by_candle(x: &Tensor) -> Result<Tensor> {
     stabilised_by_candle(x, 0.0)
 }
@@ -72,6 +78,83 @@ pub(crate) fn share(z: &Tensor, g: &Tensor, epsilon: f64) -> Result<Tensor> {
         let epsilon = <T as Element>::from_f64(epsilon);
         zip_map(z, g, #[inline(always)] move |z: T, g: T| g * (carrying(z) / stabilised(z, epsilon)))
     })
+}
+
+/// [`share`], and per row the relevance of the sum and what of it the stabiliser absorbs.
+pub(super) fn share_counted(z: &Tensor, g: &Tensor, epsilon: f64) -> Result<(Tensor, [Vec<f64>; 2])> {
+    if !has_kernels(z) || epsilon == 0.0 {
+        let s = share(z, g, epsilon)?;
+        let counts = [carrying_sums(z, g)?, stabiliser_sums(z, &s, epsilon)?];
+        return Ok((s, counts));
+    }
+    with_element!(z, T => {
+        let epsilon = <T as Element>::from_f64(epsilon);
+        counted(z, g, #[inline(always)] move |z: T, g: T| {
+            let r = carrying(z) * g;
+            let s = r / stabilised(z, epsilon);
+            (s, [r.to_f64(), (stabilised(z, epsilon) - z).to_f64() * s.to_f64()])
+        })
+    })
+}
+
+/// [`over`], and per row what of the relevance the stabiliser absorbs; `z` has the shape of `r`.
+pub(super) fn over_counted(r: &Tensor, z: &Tensor, epsilon: f64) -> Result<(Tensor, Vec<f64>)> {
+    if !has_kernels(r) {
+        let s = over(r, z, epsilon)?;
+        let absorbed = stabiliser_sums(z, &s, epsilon)?;
+        return Ok((s, absorbed));
+    }
+    with_element!(r, T => {
+        let epsilon = <T as Element>::from_f64(epsilon);
+        let (s, [_, absorbed]) = counted(r, z, #[inline(always)] move |r: T, z: T| {
+            let s = r / stabilised(z, epsilon);
+            (s, [0.0, (stabilised(z, epsilon) - z).to_f64() * s.to_f64()])
+        })?;
+        Ok((s, absorbed))
+    })
+}
+
+/// Whether an element is below 0.
+pub(super) fn any_negative(x: &Tensor) -> Result<bool> {
+    if !has_kernels(x) {
+        return Ok(x.lt(0.0)?.max_all()?.to_scalar::<u8>()? > 0);
+    }
+    with_element!(x, T => {
+        lend(x, |x: &[T]| x.par_chunks(BLOCK).any(|x| x.iter().fold(false, |any, x| any | (*x < T::ZERO))))
+    })
+}
+
+/// `f` of every pair of elements, and per row the sums of two numbers that it counts.
+fn counted<T: Number>(
+    a: &Tensor,
+    b: &Tensor,
+    f: impl Fn(T, T) -> (T, [f64; 2]) + Sync,
+) -> Result<(Tensor, [Vec<f64>; 2])> {
+    let width = (a.elem_count() / a.dim(0)?.max(1)).max(1);
+    let block = |((out, a), b): ((&mut [T], &[T]), &[T])| {
+        let mut lanes = [[0.0; LANES]; 2];
+        let chunks = out.chunks_mut(LANES).zip(a.chunks(LANES)).zip(b.chunks(LANES));
+        chunks.for_each(|((out, a), b)| {
+            for (lane, ((out, &a), &b)) in out.iter_mut().zip(a).zip(b).enumerate() {
+                let (value, [first, second]) = f(a, b);
+                *out = value;
+                lanes[0][lane] += first;
+                lanes[1][lane] += second;
+            }
+        });
+        lanes.map(|lanes| lanes.iter().sum::<f64>())
+    };
+    let row = |((out, a), b): ((&mut [T], &[T]), &[T])| -> [f64; 2] {
+        let blocks = out.par_chunks_mut(BLOCK).zip(a.par_chunks(BLOCK)).zip(b.par_chunks(BLOCK));
+        let blocks: Vec<[f64; 2]> = blocks.map(block).collect();
+        blocks.iter().fold([0.0; 2], |sum, more| [sum[0] + more[0], sum[1] + more[1]])
+    };
+    let mut out = vec![T::ZERO; a.elem_count()];
+    let rows: Vec<[f64; 2]> = lend(a, |a| {
+        lend(b, |b| out.chunks_mut(width).zip(a.chunks(width)).zip(b.chunks(width)).map(row).collect())
+    })??;
+    let counts = [0, 1].map(|index| rows.iter().map(|row| row[index]).collect());
+    Ok((Tensor::from_vec(out, a.shape(), a.device())?, counts))
 }
 
 /// Elements that one sum takes: fixed, so that the number of threads does not change how sums are rounded.
@@ -126,12 +209,34 @@ pub(super) fn stabiliser_sums(z: &Tensor, s: &Tensor, epsilon: f64) -> Result<Ve
 
 /// Per row Σ b · s for a `b` that broadcasts over `s`.
 pub(super) fn constant_sums(b: &Tensor, s: &Tensor) -> Result<Vec<f64>> {
+    if has_kernels(s) && b.elem_count() * s.dim(0)? <= s.elem_count() {
+        return with_element!(s, T => constant_by_kernel::<T>(b, s));
+    }
     let axes = (1..s.rank()).filter(|&axis| {
         let own = (b.rank() + axis).checked_sub(s.rank());
         own.is_none_or(|own| b.dims()[own] == 1)
     });
     let s = s.sum_keepdim(axes.collect::<Vec<_>>())?;
     sums_by_candle(&s.broadcast_mul(b)?.to_dtype(DType::F64)?)
+}
+
+/// [`constant_sums`] where the elements of `b` meet consecutive runs of those of `s`.
+fn constant_by_kernel<T: Number>(b: &Tensor, s: &Tensor) -> Result<Vec<f64>> {
+    let ones = b.dims().iter().rev().take_while(|&&size| size == 1).count();
+    let area: usize = s.dims()[s.rank() - ones.min(s.rank() - 1)..].iter().product();
+    let width = (s.elem_count() / s.dim(0)?.max(1)).max(1);
+    let run =
+        |(run, &b): (&[T], &T)| Element::to_f64(b) * run.iter().map(|&s| Element::to_f64(s)).sum::<f64>();
+    lend(b, |b: &[T]| {
+        lend(s, |s: &[T]| {
+            let row = |row: &[T]| -> f64 {
+                let parts = row.par_chunks(area * b.len());
+                let sums: Vec<f64> = parts.map(|part| part.chunks(area).zip(b).map(run).sum()).collect();
+                sums.into_iter().sum()
+            };
+            s.chunks(width).map(row).collect()
+        })
+    })?
 }
 
 #[cfg(test)]

@@ -81,8 +81,9 @@ impl Rules {
             lock(shelf).push(books.clone());
         }
         let (result, _) = within(Scope { rules: rules.clone(), ..Scope::default() }, pass);
+        let result = result?;
         rules.with_log(|log| log.check())?;
-        result
+        Ok(result)
     }
 
     /// The same rules before a pass.

@@ -1,9 +1,7 @@
 //! The elementwise functions behind the activations, with exact derivatives; at a kink the derivative is PyTorch's.
 
 use super::super::elements::{self, Number, has_kernels, with_element, zip_map};
-use super::super::ruled;
-use crate::rules::ledger::Account;
-use crate::rules::{Form, Rule};
+use crate::rules::{Form, Rule, ratio};
 use crate::scope::trace_of;
 use crate::vjp::vjp_of_fresh;
 use candle_core::{Result, Tensor};
@@ -136,23 +134,32 @@ impl Curve {
 
     /// The curve over every element of `x`, joined to the graph; under a rule that fits its [`form`](Self::form), that
     /// is what passes back.
-    pub fn apply(self, x: &Tensor, rule: Option<Rule>, book: Account) -> Result<Tensor> {
+    pub fn apply(self, x: &Tensor, rule: Option<Rule>) -> Result<Tensor> {
         let input = x.detach();
         let trace = if rule == Some(Rule::RevealCancel) { trace_of(x) } else { None };
         let y = match has_kernels(&input) {
             true => with_element!(input, T => self.values::<T>(&input))?,
             false => self.value_by_candle(&input)?,
         };
-        if rule == Some(Rule::Pass) {
-            return ruled::passed(x, y, book);
-        }
         vjp_of_fresh(&[x], y, move |_, g| {
             Ok(vec![Some(match rule {
                 Some(Rule::Guided) => self.gradient(&input, &g.relu()?)?,
                 Some(Rule::Deconvnet) => g.relu()?,
                 Some(Rule::Rescale | Rule::RevealCancel) => self.rescaled(&input, trace.as_ref(), g)?,
+                Some(Rule::Pass) => self.passed_on(&input, g)?,
                 _ => self.gradient(&input, g)?,
             })])
+        })
+    }
+
+    /// The signal of inputs `x` that get the relevance of their outputs: g · c(f(x)) / c(x).
+    fn passed_on(self, x: &Tensor, g: &Tensor) -> Result<Tensor> {
+        if !has_kernels(x) {
+            return ratio::signal(&ratio::relevance(&self.value_by_candle(x)?, g)?, x);
+        }
+        with_element!(x, T => match self {
+            Self::Relu => zip_map(x, g, #[inline(always)] |x: T, g: T| g * ratio::slope(Self::Relu.value(x), x)),
+            other => zip_map(x, g, #[inline(always)] move |x: T, g: T| g * ratio::slope(other.value(x), x)),
         })
     }
 

@@ -8,10 +8,9 @@ mod secant;
 pub use prelu::{PReLU, prelu};
 
 use super::Module;
-use crate::rules::ledger::Account;
 use crate::rules::rescale::product_of_pairs;
 use crate::rules::{Form, Rule};
-use crate::scope::{Asking, Kind, account, report, rule_for};
+use crate::scope::{Asking, Kind, report, rule_for};
 use candle_core::{D, Result, Tensor};
 use curve::Curve;
 use serde::{Deserialize, Serialize};
@@ -72,11 +71,7 @@ impl Activation {
         let form = self.curve().map_or(Form::Gate, Curve::form);
         let rule = rule_for(Asking { name, kind: Kind::Activation, form, what: &self });
         let y = match self.curve() {
-            Some(curve) => {
-                let book =
-                    rule.as_ref().map(|rule| account(name, Kind::Activation, rule)).unwrap_or_default();
-                curve.apply(x, rule, book)?
-            }
+            Some(curve) => curve.apply(x, rule)?,
             None => swiglu(x, rule)?,
         };
         report(name, Kind::Activation, 0, y)
@@ -110,7 +105,7 @@ fn swiglu(x: &Tensor, rule: Option<Rule>) -> Result<Tensor> {
     }
     let half = |index: usize| x.narrow(D::Minus1, index * width / 2, width / 2);
     let pairs = rule.filter(Rule::is_of_pairs);
-    let (gate, value) = (Curve::Silu.apply(&half(0)?, pairs.clone(), Account::default())?, half(1)?);
+    let (gate, value) = (Curve::Silu.apply(&half(0)?, pairs.clone())?, half(1)?);
     match pairs {
         Some(_) => product_of_pairs(&gate, &value),
         None => gate * value,

@@ -1,10 +1,9 @@
 //! The rectifier whose slope is learned.
 
-use super::super::ruled;
 use super::super::{Module, VarBuilder};
-use crate::rules::Form;
 use crate::rules::pair::{Pair, both};
-use crate::scope::{Asking, Kind, account, report, rule_for};
+use crate::rules::{Form, ratio};
+use crate::scope::{Asking, Kind, report, rule_for};
 use crate::vjp::vjp_of_fresh;
 use candle_core::{Result, Tensor};
 
@@ -67,10 +66,12 @@ impl Module for PReLU {
         let (input, weight) = (x.detach(), self.spread(x)?);
         let y = input.gt(0.0)?.where_cond(&input, &input.broadcast_mul(&weight)?)?;
         if let Some(rule) = rule_for(Asking::new(&self.name, &Kind::Activation, Form::Curve)) {
-            let y = match rule.is_of_pairs() {
-                true => vjp_of_fresh(&[x], y, move |_, g| Ok(vec![Some(rescaled(&input, &weight, g)?)]))?,
-                false => ruled::passed(x, y, account(&self.name, Kind::Activation, &rule))?,
+            let of_pairs = rule.is_of_pairs();
+            let pullback = move |y: &Tensor, g: &Tensor| match of_pairs {
+                true => rescaled(&input, &weight, g),
+                false => ratio::signal(&ratio::relevance(&y.detach(), g)?, &input),
             };
+            let y = vjp_of_fresh(&[x], y, move |y, g| Ok(vec![Some(pullback(y, g)?)]))?;
             return report(&self.name, Kind::Activation, 0, y);
         }
         let (trained, shape) = (self.weight.track_op(), self.weight.shape().clone());

@@ -6,7 +6,7 @@ use candlelight::models::resnet::Block;
 use candlelight::models::vit::Width;
 use candlelight::models::{ResNet, ResNetConfig, ViT, ViTConfig};
 use candlelight::nn::{VarBuilder, VarMap};
-use candlelight::{Bounds, Composite, Error, Explain, GuidedBackprop, Lrp, Model, Rule, Saliency};
+use candlelight::{Bounds, Composite, DeepLift, Error, Explain, GuidedBackprop, Lrp, Model, Rule, Saliency};
 use std::time::Instant;
 
 /// Runs of each, of which the fastest counts: others may have the machine, too.
@@ -42,11 +42,12 @@ fn of_convolutions() -> Vec<Named> {
         ("z⁺", Box::new(Lrp::new(Composite::epsilon_plus()))),
         ("α = 2, β = 1", Box::new(Lrp::new(Composite::epsilon_alpha2_beta1()))),
         ("γ = 1/4, z-box", Box::new(Lrp::new(Composite::epsilon_gamma_box(Bounds::OfRow)))),
+        ("DeepLIFT", Box::new(DeepLift::default())),
     ]
 }
 
 fn of_attention() -> Vec<Named> {
-    vec![("AttnLRP", Box::new(Lrp::new(Composite::attn_lrp())))]
+    vec![("AttnLRP", Box::new(Lrp::new(Composite::attn_lrp()))), ("DeepLIFT", Box::new(DeepLift::default()))]
 }
 
 fn measure(name: &str, model: &dyn Model, methods: &[Named]) -> Result<(), Error> {

@@ -47,13 +47,13 @@ pub use error::{Error, Result};
 pub use explain::Explain;
 pub use methods::{
     AblationCam, AttentionFlow, AttentionGradCam, AttentionPass, AttentionRollout, Attentions, AttnLrp,
-    Augmented, BlurIntegratedGradients, Cam, ClassActivation, Deconvnet, DeepTaylor, Draw, EigenCam,
-    EigenGradCam, ElementWiseGradCam, ExcitationBackprop, ExpectedGradients, Family, FullGrad, GradCam,
-    GradCamPlusPlus, GuidedBackprop, GuidedGradCam, GuidedIntegratedGradients, HeadFusion, HeadWeight,
-    HiResCam, Idgi, InputXGradient, IntegratedGradients, InternalInfluence, LayerCam, LayerConductance,
-    LayerGradientXActivation, LayerIntegratedGradients, Lrp, METHODS, Method, Neuron, NeuronConductance,
-    Noise, Path, Psi, Quadrature, RawAttention, ReadsAttention, Saliency, ScoreCam, Settings, SmoothGrad,
-    Statistic, StepGradient, TransformerRelevance, Unit, XGradCam, Xrai, method,
+    Augmented, BlurIntegratedGradients, Cam, ClassActivation, Deconvnet, DeepLift, DeepLiftShap, DeepTaylor,
+    Draw, EigenCam, EigenGradCam, ElementWiseGradCam, ExcitationBackprop, ExpectedGradients, Family,
+    FullGrad, GradCam, GradCamPlusPlus, GuidedBackprop, GuidedGradCam, GuidedIntegratedGradients, HeadFusion,
+    HeadWeight, HiResCam, Idgi, InputXGradient, IntegratedGradients, InternalInfluence, LayerCam,
+    LayerConductance, LayerGradientXActivation, LayerIntegratedGradients, Lrp, METHODS, Method, Neuron,
+    NeuronConductance, Noise, Path, Psi, Quadrature, RawAttention, ReadsAttention, Saliency, ScoreCam,
+    Settings, SmoothGrad, Statistic, StepGradient, TransformerRelevance, Unit, XGradCam, Xrai, method,
 };
 pub use model::Model;
 pub use placement::{Axis, Placement};

@@ -65,7 +65,7 @@ pub fn baseline(setup: &Setup) -> Result<Baseline> {
 }
 
 /// sum − (f(x) − f(x′)) of every row, the sum multiplied by `share`.
-fn delta(map: &Attribution, share: f64) -> Result<Tensor> {
+pub fn delta(map: &Attribution, share: f64) -> Result<Tensor> {
     let completeness = map.convergence().completeness.as_ref().context("no completeness")?;
     let rows = completeness.sum.iter().zip(&completeness.difference);
     let delta: Vec<f64> = rows.map(|(sum, difference)| sum * share - difference).collect();

@@ -6,6 +6,7 @@
 
 mod attention;
 mod cams;
+mod deep_lift;
 mod gradients;
 mod layers;
 mod methods;

@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Tensor, safetensors};
 use candlelight_core::{Attribution, Explain, Model};
 use candlelight_tests::{Case, Folder, Tensors};
 
-use crate::{attention, cams, gradients, layers, rules};
+use crate::{attention, cams, deep_lift, gradients, layers, rules};
 
 /// All that a method needs to know.
 pub struct Setup<'a> {
@@ -43,6 +43,9 @@ pub const METHODS: &[(&str, Run)] = &[
     ("guided_backprop", gradients::guided_backprop),
     ("deconvolution", gradients::deconvnet),
     ("smoothgrad/smoothgrad_sq/vargrad", gradients::smoothgrad),
+    ("deeplift_rescale", deep_lift::rescale),
+    ("deeplift_shap", deep_lift::shap),
+    ("deeplift_revealcancel", deep_lift::reveal_cancel),
     ("layer_activation", layers::activation),
     ("layer_gradient_x_activation", layers::gradient_x_activation),
     ("layer_integrated_gradients", layers::integrated_gradients),

@@ -2,9 +2,6 @@
 
 /// Methods of the manifests that are not built, by the manifests' names.
 pub const NOT_YET: &[(&str, &str)] = &[
-    ("deeplift_rescale", "not built yet: DeepLIFT"),
-    ("deeplift_shap", "not built yet: DeepLIFT"),
-    ("deeplift_revealcancel", "not built yet: DeepLIFT"),
     ("occlusion", "not built yet: perturbation"),
     ("feature_ablation", "not built yet: perturbation"),
     ("shapley", "not built yet: perturbation"),
@@ -33,5 +30,13 @@ pub const EXCEPTIONS: &[(&str, &str, &str)] = &[
         // below 0. The gradient of that point is off by 8e-3, each of the other 19 by less than 1e-4; layer by layer all
         // are within 2e-7.
         "one of 20 path points has a ReLU within rounding of its kink",
+    ),
+    (
+        "timm_plain_resnet/deeplift_shap",
+        "f32",
+        // Measured: for row 1 elements 40673 and 40696 of `act1` are 0.85397698 and 0.85397703 in double precision, both
+        // maximum of one window of the pool, and one number in single precision, where the first of them wins. The map
+        // against one of the five references is off by 5e-2, each of the other four by less than 4e-6.
+        "two maxima of a window are one number in single precision",
     ),
 ];

@@ -5,6 +5,7 @@ mod axioms;
 mod baselines;
 mod cams;
 mod check_gradients;
+mod deep_lift;
 mod fixtures;
 mod full_grad;
 mod layers;

@@ -67,6 +67,8 @@ const EXCEPT: &[(&str, &[Axiom], &str)] = &[
         &[Completeness, Sensitivity, Symmetry],
         "gradients near one point; the noise differs from pixel to pixel",
     ),
+    ("deep-lift", ALL, RULES),
+    ("deep-lift-shap", ALL, RULES),
     ("cam", ALL, MAPS),
     ("grad-cam", ALL, MAPS),
     ("grad-cam-plus-plus", ALL, MAPS),

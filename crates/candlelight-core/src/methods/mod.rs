@@ -6,7 +6,10 @@ mod attn_lrp;
 mod augmented;
 mod blur_integrated_gradients;
 mod cam;
+mod compared;
 mod deconvnet;
+mod deep_lift;
+mod deep_lift_shap;
 mod deep_taylor;
 mod excitation_backprop;
 mod expected_gradients;
@@ -48,6 +51,8 @@ pub use cam::{
     HiResCam, LayerCam, ScoreCam, Weighting, XGradCam,
 };
 pub use deconvnet::Deconvnet;
+pub use deep_lift::DeepLift;
+pub use deep_lift_shap::DeepLiftShap;
 pub use deep_taylor::DeepTaylor;
 pub use excitation_backprop::ExcitationBackprop;
 pub use expected_gradients::{Draw, ExpectedGradients};

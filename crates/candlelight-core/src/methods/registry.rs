@@ -2,12 +2,12 @@
 
 use super::{
     AblationCam, AttentionFlow, AttentionGradCam, AttentionRollout, AttnLrp, BlurIntegratedGradients, Cam,
-    ClassActivation, Deconvnet, DeepTaylor, EigenCam, EigenGradCam, ElementWiseGradCam, ExcitationBackprop,
-    ExpectedGradients, Family, FullGrad, GradCam, GradCamPlusPlus, GuidedBackprop, GuidedGradCam,
-    GuidedIntegratedGradients, HeadWeight, HiResCam, Idgi, InputXGradient, IntegratedGradients,
-    InternalInfluence, LayerCam, LayerConductance, LayerGradientXActivation, LayerIntegratedGradients, Lrp,
-    Method, Neuron, NeuronConductance, RawAttention, Saliency, ScoreCam, Settings, SmoothGrad,
-    TransformerRelevance, Weighting, XGradCam, Xrai,
+    ClassActivation, Deconvnet, DeepLift, DeepLiftShap, DeepTaylor, EigenCam, EigenGradCam,
+    ElementWiseGradCam, ExcitationBackprop, ExpectedGradients, Family, FullGrad, GradCam, GradCamPlusPlus,
+    GuidedBackprop, GuidedGradCam, GuidedIntegratedGradients, HeadWeight, HiResCam, Idgi, InputXGradient,
+    IntegratedGradients, InternalInfluence, LayerCam, LayerConductance, LayerGradientXActivation,
+    LayerIntegratedGradients, Lrp, Method, Neuron, NeuronConductance, RawAttention, Saliency, ScoreCam,
+    Settings, SmoothGrad, TransformerRelevance, Weighting, XGradCam, Xrai,
 };
 use crate::error::nearest;
 use crate::{Error, Explain, References, Result};
@@ -127,6 +127,20 @@ pub static METHODS: &[Method] = &[
         family: Family::Gradient,
         paper: "https://arxiv.org/abs/1706.03825",
         build: |settings| Ok(Box::new(smooth_grad(settings))),
+    },
+    Method {
+        name: "deep-lift",
+        title: "DeepLIFT",
+        family: Family::Rules,
+        paper: "https://arxiv.org/abs/1704.02685",
+        build: |settings| deep_lift(settings),
+    },
+    Method {
+        name: "deep-lift-shap",
+        title: "DeepSHAP",
+        family: Family::Rules,
+        paper: "https://arxiv.org/abs/1705.07874",
+        build: |settings| Ok(Box::new(deep_lift_shap(settings))),
     },
     Method {
         name: "cam",
@@ -384,6 +398,22 @@ fn expected_gradients(settings: &Settings) -> ExpectedGradients {
     let method = set(method, &settings.steps, ExpectedGradients::samples);
     let samples = settings.references.clone().map(References::Samples);
     set(method, &settings.baseline.clone().or(samples), ExpectedGradients::references)
+}
+
+/// DeepLIFT from a baseline; over a distribution of them it is DeepSHAP.
+fn deep_lift(settings: &Settings) -> Result<Box<dyn Explain>> {
+    Ok(match &settings.baseline {
+        None => Box::new(DeepLift::default()),
+        Some(References::Fixed(baseline)) => Box::new(DeepLift::default().baseline(baseline.clone())),
+        Some(references) => Box::new(DeepLiftShap::default().references(references.clone())),
+    })
+}
+
+fn deep_lift_shap(settings: &Settings) -> DeepLiftShap {
+    let method = set(DeepLiftShap::default(), &settings.until, DeepLiftShap::until);
+    let method = set(method, &settings.steps, DeepLiftShap::samples);
+    let samples = settings.references.clone().map(References::Samples);
+    set(method, &settings.baseline.clone().or(samples), DeepLiftShap::references)
 }
 
 fn smooth_grad(settings: &Settings) -> SmoothGrad {

@@ -120,6 +120,11 @@ impl Moments {
         Ok(())
     }
 
+    /// How many maps were added.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
     fn sums(&self) -> Result<&(Tensor, Tensor)> {
         let missing = || candle_core::Error::Msg("no sample was drawn".into());
         Ok(self.sums.as_ref().ok_or_else(missing)?)

@@ -6,7 +6,6 @@ use super::resample::Resample;
 use super::ruled;
 use crate::rules::Form;
 use crate::scope::{Kind, slides};
-use crate::vjp::vjp_of_fresh;
 use candle_core::{DType, Device, Result, Tensor};
 use candlelight_kernels::{self as kernels, Window};
 use std::ops::Range;
@@ -79,12 +78,10 @@ impl Module for AdaptiveMaxPool2d {
         let indices = first_maxima(x, self.size)?;
         let (input, shape) = (x.detach().flatten_from(2)?.contiguous()?, x.shape().clone());
         let y = input.gather(&indices, 2)?.reshape((x.dim(0)?, x.dim(1)?, self.size.0, self.size.1))?;
-        let pullback = move |_: &Tensor, g: &Tensor| {
+        ruled::maxima(&self.name, x, y, move |_, g| {
             let zeros = input.zeros_like()?;
-            let dx = zeros.scatter_add(&indices, &g.reshape(indices.shape())?, 2)?;
-            Ok(vec![Some(dx.reshape(&shape)?)])
-        };
-        ruled::shared(&self.name, Kind::Pool, Form::Maximum, || vjp_of_fresh(&[x], y, pullback))
+            zeros.scatter_add(&indices, &g.reshape(indices.shape())?, 2)?.reshape(&shape)
+        })
     }
 }
 

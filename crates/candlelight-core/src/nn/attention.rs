@@ -3,6 +3,7 @@
 use super::ruled::{End, damped};
 use super::softmax::last_softmax;
 use crate::rules::ledger::Account;
+use crate::rules::rescale::matmul_of_pairs;
 use crate::rules::{Form, Rule};
 use crate::scope::{Asking, Kind, account, report, rule_for};
 use candle_core::{D, Result, Tensor};
@@ -18,10 +19,11 @@ use candle_core::{D, Result, Tensor};
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64, name: &str) -> Result<Tensor> {
     let rule = rule_for(Asking::new(name, &Kind::AttentionWeights, Form::Attention));
     match rule {
-        None => mixed([q, k, v], scale, name),
+        None => mixed([q, k, v], scale, name, None),
+        Some(rule) if rule.is_of_pairs() => mixed([q, k, v], scale, name, Some(rule)),
         Some(rule) => {
             let book = account(name, Kind::AttentionWeights, &rule);
-            ruled((q, k, v), &rule, &book, |parts| mixed(parts.each_ref(), scale, name))
+            ruled((q, k, v), &rule, &book, |parts| mixed(parts.each_ref(), scale, name, None))
         }
     }
 }
@@ -46,10 +48,12 @@ fn ruled(
     }
 }
 
-fn mixed([q, k, v]: [&Tensor; 3], scale: f64, name: &str) -> Result<Tensor> {
+/// The attention itself, its products and its softmax under a rule for pairs if there is one.
+fn mixed([q, k, v]: [&Tensor; 3], scale: f64, name: &str, pairs: Option<Rule>) -> Result<Tensor> {
     let (q, k, v) = (q.contiguous()?, k.contiguous()?, v.contiguous()?);
-    let scores = (q * scale)?.matmul(&k.transpose(D::Minus2, D::Minus1)?)?;
+    let matmul = if pairs.is_some() { matmul_of_pairs } else { Tensor::matmul };
+    let scores = matmul(&(q * scale)?, &k.transpose(D::Minus2, D::Minus1)?)?;
     let macs = (scores.elem_count() * k.dim(D::Minus1)?) as u64;
-    let weights = report(name, Kind::AttentionWeights, 2 * macs, last_softmax(&scores)?)?;
-    weights.matmul(&v)
+    let weights = report(name, Kind::AttentionWeights, 2 * macs, last_softmax(&scores, pairs)?)?;
+    matmul(&weights, &v)
 }

@@ -79,9 +79,10 @@ impl Module for GroupNorm {
         let weight = self.weight.detach();
         let y = plane_affine(&unit, &weight, &self.bias.detach())?;
         if let Some(rule) = rule_for(Asking::new(&self.name, &Kind::LayerNorm, Form::Norm)) {
+            let back = Rows::Standardized.under(&rule);
             let back = move |g: &Tensor| {
                 let scaled = plane_affine(g, &weight, &weight.zeros_like()?)?.reshape(rows)?;
-                Rows::Standardized.held(&input, &scaled, eps)?.reshape(g.shape())
+                back(Rows::Standardized, &input, &scaled, eps)?.reshape(g.shape())
             };
             let bias = Some(spread(&self.bias, x.rank())?);
             let y = detached(x, y, bias, account(&self.name, Kind::LayerNorm, &rule), back)?;

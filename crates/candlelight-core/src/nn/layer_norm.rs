@@ -97,7 +97,8 @@ impl Module for LayerNorm {
         };
         if let Some(rule) = rule_for(Asking::new(&self.name, &Kind::LayerNorm, Form::Norm)) {
             let (rows, weight, eps, frozen) = (self.rows, self.weight.detach(), self.eps, input.clone());
-            let back = move |g: &Tensor| rows.held(&frozen, &g.broadcast_mul(&weight)?, eps);
+            let back = rows.under(&rule);
+            let back = move |g: &Tensor| back(rows, &frozen, &g.broadcast_mul(&weight)?, eps);
             let y = detached(x, y, self.bias.clone(), account(&self.name, Kind::LayerNorm, &rule), back)?;
             return report(&self.name, Kind::LayerNorm, 0, y);
         }

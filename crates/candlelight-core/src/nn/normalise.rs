@@ -1,6 +1,8 @@
 //! Rows brought to unit size: what layer norm, RMS norm and group norm have in common.
 
 use super::elements::{has_kernels, lend, with_element};
+use crate::rules::pair::{Pair, both};
+use crate::rules::{Rule, rescale};
 use candle_core::{D, DType, Result, Tensor};
 use candlelight_kernels as kernels;
 
@@ -24,8 +26,20 @@ impl Rows {
         self.pulled_back(&widened(x)?, &widened(g)?, eps)?.to_dtype(x.dtype())
     }
 
+    /// What brings a signal back under a rule: what is divided by changes from reference to input, or is held fixed.
+    pub fn under(self, rule: &Rule) -> fn(Self, &Tensor, &Tensor, f64) -> Result<Tensor> {
+        if rule.is_of_pairs() { Self::rescaled } else { Self::held }
+    }
+
+    /// The signal before the normalisation of a batch of pairs, for that behind it (`g`), under DeepLIFT's rules.
+    fn rescaled(self, batch: &Tensor, g: &Tensor, eps: f64) -> Result<Tensor> {
+        let centred = Pair::of(&widened(batch)?)?.map(|x| self.centred(x))?;
+        let multipliers = rescale::unit_rows(&centred, &widened(&Pair::of(g)?.x)?, eps)?;
+        both(&self.centred(&multipliers)?)?.to_dtype(batch.dtype())
+    }
+
     /// [`gradient`](Self::gradient) with what is divided by held fixed.
-    pub fn held(self, x: &Tensor, g: &Tensor, eps: f64) -> Result<Tensor> {
+    fn held(self, x: &Tensor, g: &Tensor, eps: f64) -> Result<Tensor> {
         let (wide, g) = (widened(x)?, widened(g)?);
         let deviation = deviation(&self.centred(&wide)?, eps)?;
         self.centred(&g)?.broadcast_div(&deviation)?.to_dtype(x.dtype())

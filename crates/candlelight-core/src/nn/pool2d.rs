@@ -92,28 +92,28 @@ impl Module for MaxPool2d {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let pool = geometry(x, self.window, self.extent, &self.name)?;
         slides(&pool.window, pool.input, pool.output);
-        ruled::shared(&self.name, Kind::Pool, Form::Maximum, || match has_kernels(x) {
-            true => max_by_kernel(pool, x),
-            false => max_by_candle(pool, x),
-        })
+        match has_kernels(x) {
+            true => max_by_kernel(&self.name, pool, x),
+            false => max_by_candle(&self.name, pool, x),
+        }
     }
 }
 
-fn max_by_kernel(pool: Pool2d, x: &Tensor) -> Result<Tensor> {
+fn max_by_kernel(name: &str, pool: Pool2d, x: &Tensor) -> Result<Tensor> {
     let (shape, input_shape) = (output_shape(x, &pool), x.shape().clone());
     with_element!(x, T => {
         let (y, indices) = lend(x, |x: &[T]| kernels::max_pool2d(&pool, x))?;
-        vjp_of_fresh(&[x], Tensor::from_vec(y, shape, x.device())?, move |_, g| {
+        ruled::maxima(name, x, Tensor::from_vec(y, shape, x.device())?, move |_, g| {
             let dx = lend(g, |g: &[T]| kernels::max_pool2d_gradient(&pool, g, &indices))?;
-            Ok(vec![Some(Tensor::from_vec(dx, &input_shape, g.device())?)])
+            Tensor::from_vec(dx, &input_shape, g.device())
         })
     })
 }
 
-fn max_by_candle(pool: Pool2d, x: &Tensor) -> Result<Tensor> {
+fn max_by_candle(name: &str, pool: Pool2d, x: &Tensor) -> Result<Tensor> {
     let input = x.detach();
     let y = windows::max(&pool, &input)?;
-    vjp_of_fresh(&[x], y, move |y, g| Ok(vec![Some(windows::max_gradient(&pool, &input, &y.detach(), g)?)]))
+    ruled::maxima(name, x, y, move |y, g| windows::max_gradient(&pool, &input, y, g))
 }
 
 fn output_shape(x: &Tensor, pool: &Pool2d) -> (usize, usize, usize, usize) {
@@ -264,7 +264,7 @@ mod tests {
                 let window = Window::square(kernel, stride, padding);
                 let pool = geometry(&maps()?, window, extent, "")?;
                 let divisors = vec![kernel * kernel; pool.output.0 * pool.output.1];
-                let max = (both(|x| max_by_kernel(pool, x))?, both(|x| max_by_candle(pool, x))?);
+                let max = (both(|x| max_by_kernel("", pool, x))?, both(|x| max_by_candle("", pool, x))?);
                 let average = (
                     both(|x| average_by_kernel(pool, divisors.clone(), x))?,
                     both(|x| average_by_candle(pool, divisors.clone(), x))?,

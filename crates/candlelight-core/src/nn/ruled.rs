@@ -2,7 +2,7 @@
 
 use crate::rules::affine::Affine;
 use crate::rules::ledger::Account;
-use crate::rules::{Form, Rule, ratio};
+use crate::rules::{Form, Rule, ratio, rescale};
 use crate::scope::{Asking, Kind, Trace, account, leave, report, report_biased, rule_for, trace_of};
 use crate::vjp::{vjp, vjp_of_fresh};
 use candle_core::{Result, Tensor};
@@ -41,7 +41,7 @@ fn merged(own: Trace) -> Result<Trace> {
     Ok(Trace { input: before.input, affine, rule })
 }
 
-/// An average or maximum `y` that shares out its signal under the rule that is chosen for it, shown to the scope.
+/// An average `y` that shares out its signal under the rule that is chosen for it, shown to the scope.
 pub(super) fn shared(
     name: &str,
     kind: Kind,
@@ -50,10 +50,7 @@ pub(super) fn shared(
 ) -> Result<Tensor> {
     let rule = rule_for(Asking::new(name, &kind, form));
     let y = match &rule {
-        Some(rule @ Rule::Norm(epsilon)) if form == Form::Sum => {
-            share(&y()?, *epsilon, None, &account(name, kind, rule))?
-        }
-        Some(rule @ Rule::Epsilon(epsilon, _)) => share(&y()?, *epsilon, None, &account(name, kind, rule))?,
+        Some(rule @ Rule::Norm(epsilon)) => share(&y()?, *epsilon, None, &account(name, kind, rule))?,
         _ => y()?,
     };
     report(name, kind, 0, y)
@@ -83,6 +80,32 @@ fn share(y: &Tensor, epsilon: f64, constant: Option<&Tensor>, book: &Account) ->
         }
         Ok(vec![Some(s)])
     })
+}
+
+/// The maxima `y` of windows over `x`, joined to the graph by the rule that is chosen for them and shown to the scope.
+/// `to_winners(y, g)` hands a signal to where the maxima come from.
+pub(super) fn maxima(
+    name: &str,
+    x: &Tensor,
+    y: Tensor,
+    to_winners: impl Fn(&Tensor, &Tensor) -> Result<Tensor> + Send + Sync + 'static,
+) -> Result<Tensor> {
+    let rule = rule_for(Asking::new(name, &Kind::Pool, Form::Maximum));
+    let (input, of_pairs) = (x.detach(), rule.as_ref().is_some_and(Rule::is_of_pairs));
+    let y = vjp_of_fresh(&[x], y, move |y, g| {
+        let y = y.detach();
+        Ok(vec![Some(match of_pairs {
+            true => rescale::max_pool(&input, &y, g, |g| to_winners(&y, g))?,
+            false => to_winners(&y, g)?,
+        })])
+    })?;
+    let y = match &rule {
+        Some(rule @ Rule::Epsilon(epsilon, _)) => {
+            share(&y, *epsilon, None, &account(name, Kind::Pool, rule))?
+        }
+        _ => y,
+    };
+    report(name, Kind::Pool, 0, y)
 }
 
 /// The sum a + b, of which only what is positive hands on.

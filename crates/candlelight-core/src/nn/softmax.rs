@@ -1,7 +1,8 @@
 //! Softmax over one axis.
 
 use super::elements::{has_kernels, lend, with_element};
-use crate::rules::Form;
+use crate::rules::pair::{Pair, both};
+use crate::rules::{Form, Rule, rescale};
 use crate::scope::{Asking, Kind, report, rule_for};
 use crate::vjp::vjp_of_fresh;
 use candle_core::shape::Dim;
@@ -18,8 +19,8 @@ pub fn softmax<A: Dim>(x: &Tensor, dim: A) -> Result<Tensor> {
     if axis == last {
         return softmax_last_dim(x);
     }
-    rule_for(Asking::new("", &Kind::Softmax, Form::Softmax));
-    let y = last_softmax(&x.transpose(axis, last)?.contiguous()?)?;
+    let rule = rule_for(Asking::new("", &Kind::Softmax, Form::Softmax));
+    let y = last_softmax(&x.transpose(axis, last)?.contiguous()?, rule)?;
     report("", Kind::Softmax, 0, y.transpose(axis, last)?.contiguous()?)
 }
 
@@ -28,12 +29,12 @@ pub fn softmax<A: Dim>(x: &Tensor, dim: A) -> Result<Tensor> {
 /// # Errors
 /// If candle fails.
 pub fn softmax_last_dim(x: &Tensor) -> Result<Tensor> {
-    rule_for(Asking::new("", &Kind::Softmax, Form::Softmax));
-    report("", Kind::Softmax, 0, last_softmax(x)?)
+    let rule = rule_for(Asking::new("", &Kind::Softmax, Form::Softmax));
+    report("", Kind::Softmax, 0, last_softmax(x, rule)?)
 }
 
-/// [`softmax_last_dim`] without a report.
-pub(super) fn last_softmax(x: &Tensor) -> Result<Tensor> {
+/// [`softmax_last_dim`] without a report, under a rule.
+pub(super) fn last_softmax(x: &Tensor, rule: Option<Rule>) -> Result<Tensor> {
     let width = x.dim(D::Minus1)?;
     let input = x.detach();
     let y = match has_kernels(&input) {
@@ -43,7 +44,13 @@ pub(super) fn last_softmax(x: &Tensor) -> Result<Tensor> {
         }),
         false => candle_nn::ops::softmax(&input, D::Minus1)?,
     };
-    vjp_of_fresh(&[x], y, move |y, g| Ok(vec![Some(gradient(y, g, width)?)]))
+    let pairs = rule.filter(Rule::is_of_pairs);
+    vjp_of_fresh(&[x], y, move |y, g| {
+        Ok(vec![Some(match pairs {
+            Some(_) => both(&rescale::softmax(&Pair::of(&input)?, &Pair::of(g)?.x)?)?,
+            None => gradient(y, g, width)?,
+        })])
+    })
 }
 
 fn gradient(y: &Tensor, g: &Tensor, width: usize) -> Result<Tensor> {

@@ -1,8 +1,9 @@
 //! Rules at layers with weights: linear layers, convolutions, and the batch norms that are merged into them.
 
 use super::ledger::Account;
+use super::pair::{Pair, both};
 use super::ratio::{any_negative, over, relevance, signal};
-use super::{Bias, Rule, STABILISER};
+use super::{Bias, Rule, STABILISER, reveal_cancel};
 use crate::Bounds;
 use candle_core::{Result, Tensor};
 use std::sync::Arc;
@@ -127,17 +128,24 @@ impl Affine {
             }
             Rule::Flat => signal(&back.by_weight(&self.weight.ones_like()?, None, &r()?)?, x)?,
             Rule::Excitation => back.excitation(&r()?)?,
+            Rule::Rescale => both(&self.transpose(&Pair::of(g)?.x, &self.weight)?)?,
+            Rule::RevealCancel => reveal_cancel::pull_back(self, x, g)?,
             _ => candle_core::bail!("rule `{rule}` has no form at layers with weights"),
         };
         book.passed(x, &signal)?;
         Ok(signal)
     }
 
-    fn product(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    /// The positive and the negative part of the weight.
+    pub(super) fn weights(&self) -> Result<[Tensor; 2]> {
+        Parts::both(&self.weight)
+    }
+
+    pub(super) fn product(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
         self.map.product(x, weight)
     }
 
-    fn transpose(&self, g: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    pub(super) fn transpose(&self, g: &Tensor, weight: &Tensor) -> Result<Tensor> {
         self.map.transpose(g, weight)
     }
 
@@ -168,7 +176,7 @@ impl Back<'_> {
 
     /// α times the share in the positive contributions less β times that in the negative ones.
     fn alpha_beta(&self, (alpha, beta): (f64, f64), r: &Tensor) -> Result<Tensor> {
-        let (x, [up, down]) = (Parts::of(self.x)?, Parts::both(&self.affine.weight)?);
+        let (x, [up, down]) = (Parts::of(self.x)?, self.affine.weights()?);
         let [positive, negative] = self.affine.bias_parts()?;
         let excited = self.flow(&x, [&up, &down], positive.as_ref(), (r, alpha))?;
         if beta == 0.0 {
@@ -221,7 +229,7 @@ impl Back<'_> {
     /// The relevance of inputs between bounds.
     fn z_box(&self, bounds: &Bounds, r: &Tensor) -> Result<Tensor> {
         let (low, high) = bounds.of_rows(self.x)?;
-        let [up, down] = Parts::both(&self.affine.weight)?;
+        let [up, down] = self.affine.weights()?;
         let terms = [(self.x, &self.affine.weight, 1.0), (&low, &up, -1.0), (&high, &down, -1.0)];
         let z = sum(terms.iter().map(|(x, weight, sign)| self.affine.product(x, weight)? * *sign))?;
         let s = self.shares(r, (z, None), STABILISER, 1.0)?;

@@ -10,7 +10,10 @@
 pub(crate) mod affine;
 mod composite;
 pub(crate) mod ledger;
+pub(crate) mod pair;
 pub(crate) mod ratio;
+pub(crate) mod rescale;
+pub(crate) mod reveal_cancel;
 
 pub use composite::{Composite, PRESETS, PlannedLayer, Preset};
 pub use ledger::{Ledger, LedgerLine};
@@ -91,6 +94,12 @@ pub enum Rule {
     /// At a rectifier: the positive part of the signal, everywhere
     /// ([Zeiler and Fergus 2013](https://arxiv.org/abs/1311.2901)).
     Deconvnet,
+    /// DeepLIFT's Rescale rule ([Shrikumar et al. 2017](https://arxiv.org/abs/1704.02685)): the multiplier Δy / Δx of
+    /// what changes from a reference, on batches whose second half are the references of the first.
+    Rescale,
+    /// DeepLIFT's RevealCancel rule: [`Rescale`](Self::Rescale) with multipliers of their own for what raises and what
+    /// lowers the argument of an activation that a layer with weights made.
+    RevealCancel,
 }
 
 impl Rule {
@@ -102,7 +111,7 @@ impl Rule {
     /// Whether layers of this form have a pull-back under it.
     pub(crate) fn fits(&self, form: Form) -> bool {
         match self {
-            Self::Gradient => true,
+            Self::Gradient | Self::Rescale | Self::RevealCancel => true,
             Self::Pass => matches!(form, Form::Scale | Form::Rectifier | Form::Curve),
             Self::Norm(_) => matches!(form, Form::Addition | Form::Sum | Form::Maximum),
             Self::Epsilon(..) => matches!(form, Form::Affine | Form::Scale | Form::Maximum),
@@ -117,6 +126,11 @@ impl Rule {
             | Self::Flat => form == Form::Affine,
             Self::Excitation => matches!(form, Form::Affine | Form::Addition),
         }
+    }
+
+    /// Whether it compares inputs with references: batches come in pairs.
+    pub(crate) fn is_of_pairs(&self) -> bool {
+        matches!(self, Self::Rescale | Self::RevealCancel)
     }
 
     /// Whether it is a matter of rectifiers alone: other activations pass their gradient under it.

@@ -2,6 +2,7 @@
 //! the checks on what the model returns are in one place.
 
 mod inside;
+mod pairs;
 mod weigh;
 
 use crate::error::continue_or_cancel;

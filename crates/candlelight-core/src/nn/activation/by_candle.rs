@@ -84,7 +84,7 @@ fn tanh_gelu_derivative(x: &Tensor) -> Result<Tensor> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::super::elements;
     use super::*;
     use candle_core::Device;
@@ -92,7 +92,7 @@ mod tests {
     /// candle's own erf is good to about 1e-10; everything else agrees to rounding.
     const TOLERANCE: f64 = 1e-9;
 
-    pub(super) const ALL: [Curve; 13] = [
+    pub(in super::super) const ALL: [Curve; 13] = [
         Curve::Relu,
         Curve::Relu2,
         Curve::Relu6,

@@ -2,6 +2,7 @@
 
 use super::super::elements::{self, Number, has_kernels, with_element, zip_map};
 use crate::rules::{Form, Rule, ratio};
+use crate::scope::trace_of;
 use crate::vjp::vjp_behind;
 use candle_core::{Result, Tensor};
 use candlelight_kernels::{self as kernels, Element};
@@ -135,6 +136,7 @@ impl Curve {
     /// is what passes back.
     pub fn apply(self, x: &Tensor, rule: Option<Rule>) -> Result<Tensor> {
         let input = x.detach();
+        let trace = if rule == Some(Rule::RevealCancel) { trace_of(x) } else { None };
         let y = match has_kernels(&input) {
             true => with_element!(input, T => self.values::<T>(&input))?,
             false => self.value_by_candle(&input)?,
@@ -143,6 +145,9 @@ impl Curve {
             Some(Rule::Pass) => vjp_behind(x, y, move |_, g| self.passed_on(&input, g)),
             // Its output tells where it was open, so that nothing holds on to its input.
             None if self == Self::Relu => vjp_behind(x, y, move |y, g| self.gradient(&y.detach(), g)),
+            Some(Rule::Rescale | Rule::RevealCancel) => {
+                vjp_behind(x, y, move |_, g| self.rescaled(&input, trace.as_ref(), g))
+            }
             Some(Rule::Guided) => vjp_behind(x, y, move |_, g| self.gradient(&input, &g.relu()?)),
             Some(Rule::Deconvnet) => vjp_behind(x, y, |_, g| g.relu()),
             _ => vjp_behind(x, y, move |_, g| self.gradient(&input, g)),

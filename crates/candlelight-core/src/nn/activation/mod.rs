@@ -3,11 +3,13 @@
 mod by_candle;
 mod curve;
 mod prelu;
+mod secant;
 
 pub use prelu::{PReLU, prelu};
 
 use super::Module;
-use crate::rules::Form;
+use crate::rules::rescale::product_of_pairs;
+use crate::rules::{Form, Rule};
 use crate::scope::{Asking, Kind, report_biased, rule_for};
 use candle_core::{D, Result, Tensor};
 use curve::Curve;
@@ -70,7 +72,7 @@ impl Activation {
         let rule = rule_for(Asking { name, kind: Kind::Activation, form, what: &self });
         let y = match self.curve() {
             Some(curve) => curve.apply(x, rule)?,
-            None => swiglu(x)?,
+            None => swiglu(x, rule)?,
         };
         report_biased(name, Kind::Activation, 0, y, |y| {
             self.curve().map_or(Ok(None), |curve| curve.beyond(&x.detach(), &y.detach()))
@@ -98,13 +100,18 @@ impl Activation {
     }
 }
 
-fn swiglu(x: &Tensor) -> Result<Tensor> {
+fn swiglu(x: &Tensor, rule: Option<Rule>) -> Result<Tensor> {
     let width = x.dim(D::Minus1)?;
     if !width.is_multiple_of(2) {
         candle_core::bail!("SwiGLU halves the last axis, which has {width} elements")
     }
     let half = |index: usize| x.narrow(D::Minus1, index * width / 2, width / 2);
-    Curve::Silu.apply(&half(0)?, None)? * half(1)?
+    let pairs = rule.filter(Rule::is_of_pairs);
+    let (gate, value) = (Curve::Silu.apply(&half(0)?, pairs.clone())?, half(1)?);
+    match pairs {
+        Some(_) => product_of_pairs(&gate, &value),
+        None => gate * value,
+    }
 }
 
 impl Module for Activation {

@@ -1,7 +1,8 @@
 //! The rectifier whose slope is learned.
 
 use super::super::{Module, VarBuilder};
-use crate::rules::{Form, Rule, ratio};
+use crate::rules::pair::{Pair, both};
+use crate::rules::{Form, ratio};
 use crate::scope::{Asking, Kind, report, rule_for};
 use crate::vjp::vjp_of_fresh;
 use candle_core::{Result, Tensor};
@@ -64,10 +65,13 @@ impl Module for PReLU {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let (input, weight) = (x.detach(), self.spread(x)?);
         let y = input.gt(0.0)?.where_cond(&input, &input.broadcast_mul(&weight)?)?;
-        if let Some(Rule::Pass) = rule_for(Asking::new(&self.name, &Kind::Activation, Form::Curve)) {
-            let pass =
-                move |y: &Tensor, g: &Tensor| ratio::signal(&ratio::relevance(&y.detach(), g)?, &input);
-            let y = vjp_of_fresh(&[x], y, move |y, g| Ok(vec![Some(pass(y, g)?)]))?;
+        if let Some(rule) = rule_for(Asking::new(&self.name, &Kind::Activation, Form::Curve)) {
+            let of_pairs = rule.is_of_pairs();
+            let pullback = move |y: &Tensor, g: &Tensor| match of_pairs {
+                true => rescaled(&input, &weight, g),
+                false => ratio::signal(&ratio::relevance(&y.detach(), g)?, &input),
+            };
+            let y = vjp_of_fresh(&[x], y, move |y, g| Ok(vec![Some(pullback(y, g)?)]))?;
             return report(&self.name, Kind::Activation, 0, y);
         }
         let (trained, shape) = (self.weight.track_op(), self.weight.shape().clone());
@@ -83,6 +87,19 @@ impl Module for PReLU {
         let y = vjp_of_fresh(&[x, &self.weight], y, pullback)?;
         report(&self.name, Kind::Activation, 0, y)
     }
+}
+
+/// The signal before the layer on a batch of pairs, for that behind it: times the slope from reference to input. On one
+/// side of the kink the slope is the derivative.
+fn rescaled(batch: &Tensor, weight: &Tensor, g: &Tensor) -> Result<Tensor> {
+    let (batch, g) = (Pair::of(batch)?, Pair::of(g)?);
+    let (above, above_before) = (batch.x.gt(0.0)?, batch.reference.gt(0.0)?);
+    let slope = above.where_cond(&g.x.ones_like()?, &weight.broadcast_as(g.x.shape())?)?;
+    let value = |x: &Tensor| x.maximum(0.0)? + x.minimum(0.0)?.broadcast_mul(weight)?;
+    let (crosses, gap) = (above.ne(&above_before)?, batch.difference()?);
+    let quotient =
+        (value(&batch.x)? - value(&batch.reference)?)? / crosses.where_cond(&gap, &gap.ones_like()?)?;
+    both(&(crosses.where_cond(&quotient?, &slope)? * g.x)?)
 }
 
 /// The sum of `x` over every axis along which `like` has one element.

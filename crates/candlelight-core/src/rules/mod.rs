@@ -12,7 +12,7 @@ mod composite;
 pub(crate) mod ledger;
 pub(crate) mod ratio;
 
-pub use composite::{Composite, PRESETS, PlannedLayer};
+pub use composite::{Composite, PRESETS, PlannedLayer, Preset};
 pub use ledger::{Ledger, LedgerLine};
 
 use crate::Bounds;

@@ -23,7 +23,8 @@ Examples:
 
 Reading the table:
   residual         how far the map's sum is from f(x) - f(x'), relative to that difference
-  passed, absorbed what rules brought to the input of the score, and what biases took on the way
+  input, biases    what rules brought of the score to the input, and what biases absorbed; the rest of it went
+                   elsewhere: to stabilisers, and to a class token and positions in a transformer
   standard error   what sampling left: the error's norm relative to the map's; more steps make it smaller
   hit, 40 % inside the map's maximum lies in the object, and so much of its positive part
 

@@ -65,8 +65,8 @@ fn relevance(ledger: &Ledger) -> String {
     let first = |rows: &[f64]| rows.first().copied().unwrap_or(f64::NAN);
     let share = |rows: &[f64]| percent(first(rows) / first(&ledger.score));
     let (passed, absorbed) = (share(&ledger.arrived), share(&ledger.bias()));
-    let lost = (first(&ledger.stabiliser()) + first(&ledger.missing())) / first(&ledger.score);
-    format!("passed {passed}, absorbed {absorbed}, lost {}", percent(lost))
+    let elsewhere = (first(&ledger.stabiliser()) + first(&ledger.missing())) / first(&ledger.score);
+    format!("input {passed}, biases {absorbed}, elsewhere {}", percent(elsewhere))
 }
 
 /// Whether the maximum lies in the ground truth, and how much of the map does.

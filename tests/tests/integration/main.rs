@@ -16,5 +16,6 @@ mod readme;
 mod refusals;
 mod rivals;
 mod rules;
+mod sanity;
 mod stopping;
 mod targets;

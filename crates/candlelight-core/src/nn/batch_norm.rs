@@ -284,11 +284,16 @@ struct Scale;
 
 impl Map for Scale {
     fn product(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        x.broadcast_mul(weight)
+        self.output(x, weight, None)
+    }
+
+    fn output(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+        let shift = bias.map_or_else(|| weight.zeros_like(), |bias| Ok(bias.clone()))?;
+        plane_affine(x, &weight.flatten_all()?, &shift.flatten_all()?)
     }
 
     fn transpose(&self, g: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        g.broadcast_mul(weight)
+        self.product(g, weight)
     }
 
     fn scaled(&self, weight: &Tensor, scale: &Tensor, _: Side) -> Result<Option<Tensor>> {

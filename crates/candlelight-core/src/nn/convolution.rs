@@ -231,6 +231,15 @@ impl Map for Direct {
         self.0.of_rows(x.dim(0)?).product(x, weight, None)
     }
 
+    fn output(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+        match bias {
+            Some(bias) if bias.elem_count() == weight.dim(0)? => {
+                self.0.of_rows(x.dim(0)?).product(x, weight, Some(&bias.flatten_all()?))
+            }
+            bias => with_bias_of_places(self.product(x, weight)?, bias),
+        }
+    }
+
     fn transpose(&self, g: &Tensor, weight: &Tensor) -> Result<Tensor> {
         self.0.of_rows(g.dim(0)?).input_gradient(g, weight)
     }
@@ -292,6 +301,14 @@ fn scaled(weight: &Tensor, scale: &Tensor, groups: usize, side: Side) -> Result<
 pub(super) fn spread(channels: &Tensor, rank: usize) -> Result<Tensor> {
     let size = |axis| if axis == 1 { channels.elem_count() } else { 1 };
     channels.detach().reshape((0..rank).map(size).collect::<Vec<_>>())
+}
+
+/// A bias that may differ from place to place.
+fn with_bias_of_places(y: Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    match bias {
+        Some(bias) => y.broadcast_add(bias),
+        None => Ok(y),
+    }
 }
 
 fn with_bias(y: Tensor, bias: Option<&Tensor>) -> Result<Tensor> {

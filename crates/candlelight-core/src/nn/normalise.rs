@@ -1,10 +1,11 @@
 //! Rows brought to unit size: what layer norm, RMS norm and group norm have in common.
 
-use super::elements::{has_kernels, lend, with_element};
+use super::elements::{Number, has_kernels, lend, with_element};
 use crate::rules::pair::{Pair, both};
 use crate::rules::{Rule, rescale};
 use candle_core::{D, DType, Result, Tensor};
-use candlelight_kernels as kernels;
+use candlelight_kernels::{self as kernels, Element};
+use rayon::prelude::*;
 
 /// How a row is normalised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +42,36 @@ impl Rows {
     /// [`gradient`](Self::gradient) with what is divided by held fixed.
     fn held(self, x: &Tensor, g: &Tensor, eps: f64) -> Result<Tensor> {
         let (wide, g) = (widened(x)?, widened(g)?);
-        let deviation = deviation(&self.centred(&wide)?, eps)?;
-        self.centred(&g)?.broadcast_div(&deviation)?.to_dtype(x.dtype())
+        let held = match has_kernels(&wide) {
+            true => with_element!(wide, T => self.held_by_rows::<T>(&wide, &g, eps))?,
+            false => self.centred(&g)?.broadcast_div(&deviation(&self.centred(&wide)?, eps)?)?,
+        };
+        held.to_dtype(x.dtype())
+    }
+
+    fn held_by_rows<T: Number>(self, x: &Tensor, g: &Tensor, eps: f64) -> Result<Tensor> {
+        let width = x.dim(D::Minus1)?;
+        let mean = |row: &[T], f: &dyn Fn(f64) -> f64| {
+            row.iter().map(|&v| f(Element::to_f64(v))).sum::<f64>() / width as f64
+        };
+        let centre = |row: &[T]| match self {
+            Self::Standardized => mean(row, &|v| v),
+            Self::Scaled => 0.0,
+        };
+        let row = |(out, (x, g)): (&mut [T], (&[T], &[T]))| {
+            let (centre_x, centre_g) = (centre(x), <T as Element>::from_f64(centre(g)));
+            let inverse = 1.0 / (mean(x, &|v| (v - centre_x).powi(2)) + eps).sqrt();
+            let inverse = <T as Element>::from_f64(inverse);
+            out.iter_mut().zip(g).for_each(|(out, &g)| *out = (g - centre_g) * inverse);
+        };
+        let mut out = vec![T::ZERO; x.elem_count()];
+        lend(x, |x| {
+            lend(g, |g| {
+                let rows = x.par_chunks(width).zip(g.par_chunks(width));
+                out.par_chunks_mut(width).zip(rows).for_each(row);
+            })
+        })??;
+        Tensor::from_vec(out, x.shape(), x.device())
     }
 
     fn normalised(self, x: &Tensor, eps: f64) -> Result<Tensor> {
@@ -121,6 +150,9 @@ mod tests {
             let apart = (rows.pulled_back(&x, &g, 1e-3)? - by_candle)?.abs()?.max_all()?;
             assert!(apart.to_scalar::<f64>()? < TOLERANCE, "{rows:?}");
             let centred = rows.centred(&x)?;
+            let by_candle = rows.centred(&g)?.broadcast_div(&deviation(&centred, 1e-3)?)?;
+            let apart = (rows.held(&x, &g, 1e-3)? - by_candle)?.abs()?.max_all()?;
+            assert!(apart.to_scalar::<f64>()? < TOLERANCE, "{rows:?}");
             let by_candle = centred.broadcast_div(&deviation(&centred, 1e-3)?)?;
             let apart = (rows.normalised(&x, 1e-3)? - by_candle)?.abs()?.max_all()?;
             assert!(apart.to_scalar::<f64>()? < TOLERANCE, "{rows:?}");

@@ -3,7 +3,7 @@
 use crate::rules::affine::Affine;
 use crate::rules::ledger::Account;
 use crate::rules::{Form, Rule, ratio, rescale};
-use crate::scope::{Asking, Kind, Trace, account, leave, report, report_biased, rule_for, trace_of};
+use crate::scope::{Asking, Kind, Trace, account, leave, obeys, report, report_biased, rule_for, trace_of};
 use crate::vjp::{vjp, vjp_of_fresh};
 use candle_core::{Result, Tensor};
 
@@ -38,6 +38,7 @@ fn merged(own: Trace) -> Result<Trace> {
     let Some(before) = trace_of(&own.input) else { return Ok(own) };
     let Some(affine) = own.affine.behind(&before.affine, &before.input)? else { return Ok(own) };
     let rule = if own.affine.is_scale() { before.rule } else { own.rule };
+    obeys(&rule);
     Ok(Trace { input: before.input, affine, rule })
 }
 

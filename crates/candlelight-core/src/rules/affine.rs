@@ -2,7 +2,7 @@
 
 use super::ledger::Account;
 use super::pair::{Pair, both};
-use super::ratio::{any_negative, over, relevance, signal};
+use super::ratio::{any_negative, by_sign, over, relevance, signal};
 use super::{Bias, Rule, STABILISER, reveal_cancel};
 use crate::Bounds;
 use candle_core::{Result, Tensor};
@@ -12,6 +12,15 @@ use std::sync::Arc;
 pub(crate) trait Map: Send + Sync {
     /// W·x, for any number of rows.
     fn product(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor>;
+
+    /// W·x + b.
+    fn output(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+        let y = self.product(x, weight)?;
+        match bias {
+            Some(bias) => y.broadcast_add(bias),
+            None => Ok(y),
+        }
+    }
 
     /// Wᵀ·g.
     fn transpose(&self, g: &Tensor, weight: &Tensor) -> Result<Tensor>;
@@ -60,7 +69,7 @@ impl Affine {
 
     /// W·x + b.
     pub fn output(&self, x: &Tensor) -> Result<Tensor> {
-        plus(self.product(x, &self.weight)?, self.bias.as_ref())
+        self.map.output(x, &self.weight, self.bias.as_ref())
     }
 
     /// This map behind `before`, which was given `input`, as one map; nothing unless one of them only scales channels.
@@ -92,7 +101,7 @@ impl Affine {
         };
         let shift = scale.bias.as_ref().map(|shift| {
             let shift = shift.broadcast_as(input.narrow(0, 0, 1)?.shape())?.contiguous()?;
-            plus(self.product(&shift, &self.weight)?, self.bias.as_ref())
+            self.output(&shift)
         });
         let bias = shift.transpose()?.or_else(|| self.bias.clone());
         Ok(Some(Self { map: self.map.clone(), weight, bias }))
@@ -115,7 +124,7 @@ impl Affine {
             Rule::Epsilon(epsilon, Bias::Absorbs) => back.epsilon(*epsilon, y, g)?,
             Rule::Epsilon(epsilon, Bias::Ignored) => {
                 let z = self.product(x, &self.weight)?;
-                self.transpose(&back.shares(&r()?, (z, None), *epsilon, 1.0)?, &self.weight)?
+                self.transpose(&back.shares(&r()?, (&z, None), *epsilon, 1.0)?, &self.weight)?
             }
             Rule::Pass => signal(&r()?, x)?,
             Rule::Gamma(gamma) => back.gamma(*gamma, y, &r()?)?,
@@ -178,30 +187,43 @@ impl Back<'_> {
     fn alpha_beta(&self, (alpha, beta): (f64, f64), r: &Tensor) -> Result<Tensor> {
         let (x, [up, down]) = (Parts::of(self.x)?, self.affine.weights()?);
         let [positive, negative] = self.affine.bias_parts()?;
-        let excited = self.flow(&x, [&up, &down], positive.as_ref(), (r, alpha))?;
+        let excited = self.contributions(&x, [&up, &down], positive.as_ref())?;
+        let excited = self.flow(&x, [&up, &down], (&excited, positive.as_ref()), (r, alpha))?;
         if beta == 0.0 {
             return Ok(excited);
         }
-        excited + self.flow(&x, [&down, &up], negative.as_ref(), (r, -beta))?
+        let inhibited = self.contributions(&x, [&down, &up], negative.as_ref())?;
+        excited + self.flow(&x, [&down, &up], (&inhibited, negative.as_ref()), (r, -beta))?
     }
 
     /// Outputs above 0 look at w + γw⁺ for positive and w + γw⁻ for negative inputs, outputs below 0 the other way
     /// round; an output of 0 passes nothing.
     fn gamma(&self, gamma: f64, y: &Tensor, r: &Tensor) -> Result<Tensor> {
-        let raised = |whole: &Tensor| {
-            let [up, down] = Parts::both(whole)?;
-            Ok::<_, candle_core::Error>([(whole + (up * gamma)?)?, (whole + (down * gamma)?)?])
-        };
-        let [up, down] = raised(&self.affine.weight)?;
-        let [positive, negative] = match &self.affine.bias {
-            Some(bias) => raised(bias)?.map(Some),
-            None => [None, None],
-        };
-        let zeros = r.zeros_like()?;
-        let (above, below) = (y.gt(0.0)?.where_cond(r, &zeros)?, y.lt(0.0)?.where_cond(r, &zeros)?);
+        let raised = |whole: &Tensor, part: &Tensor| whole + (part * gamma)?;
+        let [up, down] = Parts::both(&self.affine.weight)?;
+        let [positive, negative] = self.affine.bias_parts()?;
         let x = Parts::of(self.x)?;
-        self.flow(&x, [&up, &down], positive.as_ref(), (&above, 1.0))?
-            + self.flow(&x, [&down, &up], negative.as_ref(), (&below, 1.0))?
+        // y is the sum of the positive and the negative contributions: one of them is known with the other.
+        let excited = self.contributions(&x, [&up, &down], positive.as_ref())?;
+        let denominators = [raised(y, &excited)?, raised(y, &(y - &excited)?)?];
+        let bias = |part: &Option<Tensor>| -> Result<Option<Tensor>> {
+            let pair = self.affine.bias.as_ref().zip(part.as_ref());
+            pair.map(|(bias, part)| raised(bias, part)).transpose()
+        };
+        let bias = [bias(&positive)?, bias(&negative)?];
+        let (up, down) = (raised(&self.affine.weight, &up)?, raised(&self.affine.weight, &down)?);
+        let (above, below) = by_sign(y, r)?;
+        self.flow(&x, [&up, &down], (&denominators[0], bias[0].as_ref()), (&above, 1.0))?
+            + self.flow(&x, [&down, &up], (&denominators[1], bias[1].as_ref()), (&below, 1.0))?
+    }
+
+    /// u·x⁺ + v·x⁻ + b.
+    fn contributions(&self, x: &Parts, [u, v]: [&Tensor; 2], bias: Option<&Tensor>) -> Result<Tensor> {
+        let z = self.affine.map.output(&x.positive, u, bias)?;
+        match &x.negative {
+            Some((negative, _)) => z + self.affine.product(negative, v)?,
+            None => Ok(z),
+        }
     }
 
     /// `times` the signal of z = u·x⁺ + v·x⁻ + b, whose relevance is `r`.
@@ -209,14 +231,9 @@ impl Back<'_> {
         &self,
         x: &Parts,
         [u, v]: [&Tensor; 2],
-        bias: Option<&Tensor>,
+        (z, bias): (&Tensor, Option<&Tensor>),
         (r, times): (&Tensor, f64),
     ) -> Result<Tensor> {
-        let z = self.affine.product(&x.positive, u)?;
-        let z = match &x.negative {
-            Some((negative, _)) => (z + self.affine.product(negative, v)?)?,
-            None => z,
-        };
         let s = self.shares(r, (z, bias), STABILISER, times)?;
         let s = if times == 1.0 { s } else { (s * times)? };
         let g = self.affine.transpose(&s, u)?;
@@ -232,14 +249,15 @@ impl Back<'_> {
         let [up, down] = self.affine.weights()?;
         let terms = [(self.x, &self.affine.weight, 1.0), (&low, &up, -1.0), (&high, &down, -1.0)];
         let z = sum(terms.iter().map(|(x, weight, sign)| self.affine.product(x, weight)? * *sign))?;
-        let s = self.shares(r, (z, None), STABILISER, 1.0)?;
+        let s = self.shares(r, (&z, None), STABILISER, 1.0)?;
         sum(terms.iter().map(|(x, weight, sign)| (self.affine.transpose(&s, weight)? * *x)? * *sign))
     }
 
     /// The relevance of inputs that count by `weight` alone.
     fn by_weight(&self, weight: &Tensor, bias: Option<&Tensor>, r: &Tensor) -> Result<Tensor> {
         let ones = self.x.narrow(0, 0, 1)?.ones_like()?;
-        let s = self.shares(r, (self.affine.product(&ones, weight)?, bias), STABILISER, 1.0)?;
+        let z = self.affine.map.output(&ones, weight, bias)?;
+        let s = self.shares(r, (&z, bias), STABILISER, 1.0)?;
         self.affine.transpose(&s, weight)
     }
 
@@ -252,16 +270,15 @@ impl Back<'_> {
         excites.where_cond(&g, &g.zeros_like()?)
     }
 
-    /// The relevance `r` per unit of the denominators z + b, stabilised.
+    /// The relevance `r` per unit of the denominators `z`, stabilised, of which `bias` is a part.
     fn shares(
         &self,
         r: &Tensor,
-        (z, bias): (Tensor, Option<&Tensor>),
+        (z, bias): (&Tensor, Option<&Tensor>),
         epsilon: f64,
         times: f64,
     ) -> Result<Tensor> {
-        let z = plus(z, bias)?;
-        let s = self.book.over(r, &z, epsilon, times)?;
+        let s = self.book.over(r, z, epsilon, times)?;
         if let Some(bias) = bias {
             self.book.constant(bias, &s, times)?;
         }
@@ -291,13 +308,6 @@ impl Parts {
         let positive = x.relu()?;
         let negative = (x - &positive)?;
         Ok([positive, negative])
-    }
-}
-
-fn plus(y: Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    match bias {
-        Some(bias) => y.broadcast_add(bias),
-        None => Ok(y),
     }
 }
 

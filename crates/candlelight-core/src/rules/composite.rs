@@ -37,7 +37,7 @@ pub struct PlannedLayer {
     pub rule: Option<Rule>,
 }
 
-/// A name and what makes the composite.
+/// A composite and its name.
 pub type Preset = (&'static str, fn() -> Composite);
 
 /// The composites of the field by name; where one wants bounds, those of the row itself.

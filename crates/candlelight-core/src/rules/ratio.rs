@@ -82,7 +82,12 @@ pub(crate) fn share(z: &Tensor, g: &Tensor, epsilon: f64) -> Result<Tensor> {
 
 /// [`share`], and per row the relevance of the sum and what of it the stabiliser absorbs.
 pub(super) fn share_counted(z: &Tensor, g: &Tensor, epsilon: f64) -> Result<(Tensor, [Vec<f64>; 2])> {
-    if !has_kernels(z) || epsilon == 0.0 {
+    if epsilon == 0.0 {
+        let received = carrying_sums(z, g)?;
+        let none = vec![0.0; received.len()];
+        return Ok((g.clone(), [received, none]));
+    }
+    if !has_kernels(z) {
         let s = share(z, g, epsilon)?;
         let counts = [carrying_sums(z, g)?, stabiliser_sums(z, &s, epsilon)?];
         return Ok((s, counts));
@@ -111,6 +116,19 @@ pub(super) fn over_counted(r: &Tensor, z: &Tensor, epsilon: f64) -> Result<(Tens
             (s, [0.0, (stabilised(z, epsilon) - z).to_f64() * s.to_f64()])
         })?;
         Ok((s, absorbed))
+    })
+}
+
+/// `r` where `y` is above 0, and where it is below; 0 elsewhere.
+pub(super) fn by_sign(y: &Tensor, r: &Tensor) -> Result<(Tensor, Tensor)> {
+    if !has_kernels(y) {
+        let zeros = r.zeros_like()?;
+        return Ok((y.gt(0.0)?.where_cond(r, &zeros)?, y.lt(0.0)?.where_cond(r, &zeros)?));
+    }
+    with_element!(y, T => {
+        let above = zip_map(y, r, #[inline(always)] |y: T, r: T| if y > T::ZERO { r } else { T::ZERO })?;
+        let below = zip_map(y, r, #[inline(always)] |y: T, r: T| if y < T::ZERO { r } else { T::ZERO })?;
+        Ok((above, below))
     })
 }
 

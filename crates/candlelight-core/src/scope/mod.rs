@@ -19,7 +19,7 @@ pub use selector::Selector;
 pub use tape::{Tape, Watched};
 
 pub(crate) use layers::{bytes_held, first_not_finite, shown};
-pub(crate) use rules::{Asking, Planned, Rules, account, rule_for};
+pub(crate) use rules::{Asking, Planned, Rules, account, obeys, rule_for};
 pub(crate) use tape::{Watch, watch};
 pub(crate) use trace::{Trace, leave, trace_of};
 

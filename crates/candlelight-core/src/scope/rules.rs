@@ -176,6 +176,12 @@ pub(crate) fn rule_for(asking: Asking) -> Option<Rule> {
     with_scope(choose).flatten()
 }
 
+/// Tells that `rule` holds for the layer that asked last: it is merged with one that has it.
+pub(crate) fn obeys(rule: &Rule) {
+    let amend = |log: &mut Log| log.0.last_mut().map(|layer| layer.rule = Some(rule.clone()));
+    with_scope(|scope| scope.rules.with_log(amend));
+}
+
 /// Where the layer that is about to run under `rule` writes what becomes of relevance.
 pub(crate) fn account(name: &str, kind: Kind, rule: &Rule) -> Account {
     let open = |scope: &mut Scope| {

@@ -5,10 +5,13 @@
 """
 
 import json
+import os
 import resource
 import sys
 import time
 from pathlib import Path
+
+os.environ.setdefault("TQDM_DISABLE", "1")
 
 import numpy
 import torch

@@ -60,7 +60,7 @@ pub use placement::{Axis, Placement};
 pub use query::{Budget, OnProgress, Progress, Query};
 pub use references::References;
 pub use resize::{Upsampling, bilinear, place};
-pub use rules::{Bias, Composite, Ledger, LedgerLine, PRESETS, PlannedLayer, Rule, STABILISER};
+pub use rules::{Bias, Composite, Ledger, LedgerLine, PRESETS, PlannedLayer, Preset, Rule, STABILISER};
 pub use scope::{Kind, LayerInfo, Selector, Tape, TokenGrid, Watched, layers, tap, token_grid};
 pub use target::{Score, Target};
 pub use vjp::{Gradients, vjp};

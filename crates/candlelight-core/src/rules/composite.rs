@@ -37,8 +37,11 @@ pub struct PlannedLayer {
     pub rule: Option<Rule>,
 }
 
+/// A name and what makes the composite that it stands for.
+pub type Preset = (&'static str, fn() -> Composite);
+
 /// The composites of the field by name; where one wants bounds, those of the row itself.
-pub static PRESETS: &[(&str, fn() -> Composite)] = &[
+pub static PRESETS: &[Preset] = &[
     ("epsilon-plus", Composite::epsilon_plus),
     ("epsilon-plus-flat", Composite::epsilon_plus_flat),
     ("epsilon-alpha2-beta1", Composite::epsilon_alpha2_beta1),

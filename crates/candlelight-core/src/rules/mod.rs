@@ -15,7 +15,7 @@ pub(crate) mod ratio;
 pub(crate) mod rescale;
 pub(crate) mod reveal_cancel;
 
-pub use composite::{Composite, PRESETS, PlannedLayer};
+pub use composite::{Composite, PRESETS, PlannedLayer, Preset};
 pub use ledger::{Ledger, LedgerLine};
 
 use crate::Bounds;

@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use candlelight_core::{
-    AttnLrp, Composite, Explain, GuidedBackprop, Kind, Lrp, Model, Query, Rule, STABILISER,
+    AttnLrp, Composite, DeepLift, Explain, GuidedBackprop, Kind, Lrp, Model, Query, Rule, STABILISER,
 };
 use candlelight_models::scenes::Scene;
 use candlelight_models::{ModelBytes, ResNet, ResNetConfig, ViT, ViTConfig, bundled};
@@ -76,16 +76,20 @@ fn maps_of_rules_forget_what_weights_are_drawn_anew_and_guided_backpropagation_d
         Ok(Box::new(ResNet::new(ResNetConfig::scenes(), builder(weights, DType::F32))?))
     };
     let epsilon = Rule::epsilon(STABILISER);
-    let methods: [Box<dyn Explain>; 2] =
-        [Box::new(Lrp::new(Composite::by_kind(epsilon.clone(), epsilon))), Box::new(GuidedBackprop)];
+    let methods: [Box<dyn Explain>; 3] = [
+        Box::new(Lrp::new(Composite::by_kind(epsilon.clone(), epsilon))),
+        Box::new(GuidedBackprop),
+        Box::new(DeepLift::default()),
+    ];
     let left = left_over(bundled::resnet_bytes(), resnet, &methods)?;
     let vit = |weights: &Weights| -> Result<Box<dyn Model>> {
         Ok(Box::new(ViT::new(ViTConfig::scenes(), builder(weights, DType::F32))?))
     };
     let attention = left_over(bundled::vit_bytes(), vit, &[Box::new(AttnLrp::default())])?;
-    let [rules, guided, attention] = [&left[0], &left[1], &attention[0]];
+    let [rules, guided, differences, attention] = [&left[0], &left[1], &left[2], &attention[0]];
     let (half, all) = (rules.len() / 2, rules.len() - 1);
     ensure!(rules[half] < FORGOTTEN && rules[all] < FORGOTTEN, "LRP: {rules:.2?}");
+    ensure!(differences[half] < FORGOTTEN && differences[all] < FORGOTTEN, "DeepLIFT: {differences:.2?}");
     ensure!(attention[attention.len() - 1] < FORGOTTEN, "AttnLRP: {attention:.2?}");
     ensure!(guided[half] > KEPT, "guided backpropagation is sane: {guided:.2?}");
     Ok(())

@@ -34,6 +34,7 @@ mod path;
 mod quadrature;
 mod registry;
 mod saliency;
+mod settings;
 mod smooth_grad;
 mod versions;
 mod walk;
@@ -75,13 +76,14 @@ pub use path::Path;
 pub use quadrature::Quadrature;
 pub use registry::{METHODS, method};
 pub use saliency::Saliency;
+pub use settings::Settings;
 pub use smooth_grad::{SmoothGrad, Statistic};
 pub use xrai::Xrai;
 
 use crate::rules::{Composite, Rule};
 use crate::schedule::{Prediction, Run, to_f64};
 use crate::scope::Rules;
-use crate::{Attribution, Baseline, Convergence, Error, Explain, Model, Query, References, Result};
+use crate::{Attribution, Baseline, Convergence, Error, Explain, Model, Query, Result};
 use candle_core::{DType, Tensor};
 
 /// What kind of method it is.
@@ -104,26 +106,6 @@ pub enum Family {
     Neuron,
     /// Attention probabilities.
     Attention,
-}
-
-/// What a caller may set on any method; a method ignores what it does not have.
-#[derive(Clone, Debug, Default)]
-pub struct Settings {
-    /// Layers: names or patterns of class activation maps, the one name of methods of a layer, a neuron, or one layer's
-    /// attention; found where none is said.
-    pub layers: Vec<String>,
-    /// The head of one layer's attention, counted from 0.
-    pub head: Option<usize>,
-    /// Samples of the training distribution, `[M, …]`: what Expected Gradients compares with.
-    pub references: Option<Tensor>,
-    /// What every method compares with that compares at all.
-    pub baseline: Option<References>,
-    /// The rules of Layer-wise Relevance Propagation.
-    pub composite: Option<Composite>,
-    /// Steps of a path, samples of a sampler; at most so many together with `until`.
-    pub steps: Option<usize>,
-    /// The residual of a path or the standard error of a sampler at which it stops by itself.
-    pub until: Option<f64>,
 }
 
 /// An entry of the registry.

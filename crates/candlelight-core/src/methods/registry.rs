@@ -1,16 +1,19 @@
-//! The registry: every method with its name, its paper, and what a caller may set.
+//! The registry: every method with its name and its paper.
 
+use super::settings::{
+    class_activation, deep_lift, deep_lift_shap, expected_gradients, integrated_gradients, raw_attention,
+    set, smooth_grad,
+};
 use super::{
     AblationCam, AttentionFlow, AttentionGradCam, AttentionRollout, AttnLrp, BlurIntegratedGradients, Cam,
-    ClassActivation, Deconvnet, DeepLift, DeepLiftShap, DeepTaylor, EigenCam, EigenGradCam,
-    ElementWiseGradCam, ExcitationBackprop, ExpectedGradients, Family, FullGrad, GradCam, GradCamPlusPlus,
-    GuidedBackprop, GuidedGradCam, GuidedIntegratedGradients, HeadWeight, HiResCam, Idgi, InputXGradient,
-    IntegratedGradients, InternalInfluence, LayerCam, LayerConductance, LayerGradientXActivation,
-    LayerIntegratedGradients, Lrp, Method, Neuron, NeuronConductance, RawAttention, Saliency, ScoreCam,
-    Settings, SmoothGrad, TransformerRelevance, Weighting, XGradCam, Xrai,
+    Deconvnet, DeepTaylor, EigenCam, EigenGradCam, ElementWiseGradCam, ExcitationBackprop, Family, FullGrad,
+    GradCam, GradCamPlusPlus, GuidedBackprop, GuidedGradCam, GuidedIntegratedGradients, HeadWeight, HiResCam,
+    Idgi, InputXGradient, IntegratedGradients, InternalInfluence, LayerCam, LayerConductance,
+    LayerGradientXActivation, LayerIntegratedGradients, Lrp, Method, Neuron, NeuronConductance, RawAttention,
+    Saliency, ScoreCam, TransformerRelevance, XGradCam, Xrai,
 };
 use crate::error::nearest;
-use crate::{Error, Explain, References, Result};
+use crate::{Error, Result};
 
 /// Every method. The command line, the table in the README, the axiom tests and the benches walk this list.
 pub static METHODS: &[Method] = &[
@@ -359,68 +362,6 @@ pub static METHODS: &[Method] = &[
     },
 ];
 
-/// The map at the layer that is said, or where it is found.
-fn class_activation<W: Weighting + 'static>(
-    method: ClassActivation<W>,
-    settings: &Settings,
-) -> Result<Box<dyn Explain>> {
-    Ok(Box::new(settings.layers.iter().fold(method, ClassActivation::and)))
-}
-
-fn raw_attention(method: RawAttention, settings: &Settings) -> Result<Box<dyn Explain>> {
-    let method = set(method, &settings.layer()?, RawAttention::at);
-    Ok(Box::new(set(method, &settings.head, RawAttention::head)))
-}
-
-impl Settings {
-    /// The layer of a method that has one.
-    fn layer(&self) -> Result<Option<String>> {
-        match &self.layers[..] {
-            [] => Ok(None),
-            [layer] if !layer.contains('*') => Ok(Some(layer.clone())),
-            several => Err(Error::Setting {
-                setting: "layer of this method",
-                value: several.join(", "),
-                expected: "the name of one layer",
-            }),
-        }
-    }
-}
-
-fn integrated_gradients(settings: &Settings) -> IntegratedGradients {
-    let method = set(IntegratedGradients::default(), &settings.until, IntegratedGradients::until);
-    let method = set(method, &settings.steps, IntegratedGradients::steps);
-    set(method, &settings.baseline, IntegratedGradients::baseline)
-}
-
-fn expected_gradients(settings: &Settings) -> ExpectedGradients {
-    let method = set(ExpectedGradients::default(), &settings.until, ExpectedGradients::until);
-    let method = set(method, &settings.steps, ExpectedGradients::samples);
-    let samples = settings.references.clone().map(References::Samples);
-    set(method, &settings.baseline.clone().or(samples), ExpectedGradients::references)
-}
-
-/// DeepLIFT from a baseline; over a distribution of them it is DeepSHAP.
-fn deep_lift(settings: &Settings) -> Result<Box<dyn Explain>> {
-    Ok(match &settings.baseline {
-        None => Box::new(DeepLift::default()),
-        Some(References::Fixed(baseline)) => Box::new(DeepLift::default().baseline(baseline.clone())),
-        Some(references) => Box::new(DeepLiftShap::default().references(references.clone())),
-    })
-}
-
-fn deep_lift_shap(settings: &Settings) -> DeepLiftShap {
-    let method = set(DeepLiftShap::default(), &settings.until, DeepLiftShap::until);
-    let method = set(method, &settings.steps, DeepLiftShap::samples);
-    let samples = settings.references.clone().map(References::Samples);
-    set(method, &settings.baseline.clone().or(samples), DeepLiftShap::references)
-}
-
-fn smooth_grad(settings: &Settings) -> SmoothGrad {
-    let method = set(SmoothGrad::default(), &settings.until, SmoothGrad::until);
-    set(method, &settings.steps, SmoothGrad::samples)
-}
-
 /// The method of this name.
 ///
 /// # Errors
@@ -431,12 +372,4 @@ pub fn method(name: &str) -> Result<&'static Method> {
         nearest.truncate(3);
         Error::UnknownMethod { name: name.to_owned(), nearest }
     })
-}
-
-/// `method` with `value`, if there is one.
-fn set<M, V: Clone>(method: M, value: &Option<V>, with: impl FnOnce(M, V) -> M) -> M {
-    match value {
-        Some(value) => with(method, value.clone()),
-        None => method,
-    }
 }

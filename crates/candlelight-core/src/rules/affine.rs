@@ -1,7 +1,6 @@
 //! Rules at layers with weights: linear layers, convolutions, and the batch norms that are merged into them.
 
 use super::ledger::Account;
-use super::pair::{Pair, both};
 use super::ratio::{any_negative, by_sign, over, relevance, signal};
 use super::{Bias, Rule, STABILISER, reveal_cancel};
 use crate::Bounds;
@@ -137,7 +136,6 @@ impl Affine {
             }
             Rule::Flat => signal(&back.by_weight(&self.weight.ones_like()?, None, &r()?)?, x)?,
             Rule::Excitation => back.excitation(&r()?)?,
-            Rule::Rescale => both(&self.transpose(&Pair::of(g)?.x, &self.weight)?)?,
             Rule::RevealCancel => reveal_cancel::pull_back(self, x, g)?,
             _ => candle_core::bail!("rule `{rule}` has no form at layers with weights"),
         };

@@ -128,6 +128,15 @@ impl Rule {
         }
     }
 
+    /// Whether layers of this form hand back their gradient under it.
+    pub(crate) fn is_gradient(&self, form: Form) -> bool {
+        match self {
+            Self::Gradient => true,
+            Self::Rescale => matches!(form, Form::Affine | Form::Scale | Form::Addition | Form::Sum),
+            _ => false,
+        }
+    }
+
     /// Whether it compares inputs with references: batches come in pairs.
     pub(crate) fn is_of_pairs(&self) -> bool {
         matches!(self, Self::Rescale | Self::RevealCancel)

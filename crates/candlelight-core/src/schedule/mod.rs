@@ -19,6 +19,8 @@ const AUTO_BYTES: usize = 2 << 30;
 const FIRST_ROWS: usize = 8;
 /// What such a row is taken to hold, in units of its input, as deep networks of images do.
 const FIRST_PER_INPUT: usize = 200;
+/// Up to so many versions of a row that guess serves as well: weighing would cost as much as one of them.
+const FEW_VERSIONS: usize = 4;
 /// Rows that one worker differentiates together: more fall out of the cache, fewer leave its products small.
 const ROWS_PER_WORKER: usize = 5;
 
@@ -61,7 +63,8 @@ impl<'a> Run<'a> {
                 (run.batch, run.unweighed) = ((AUTO_BYTES / row).clamp(1, FIRST_ROWS), Some(AUTO_BYTES));
             }
         }
-        if rows > run.rows() {
+        let guessed = query.budget_asked() == Budget::Auto && rows <= FEW_VERSIONS * run.rows();
+        if rows > run.rows() && !guessed {
             run.weigh()?;
         }
         Ok(run)

@@ -167,7 +167,7 @@ pub(crate) fn rule_for(asking: Asking) -> Option<Rule> {
             let matching = |(selector, _): &&(Selector, Rule)| selector.matches(&name, asking.kind, position);
             let rule = scope.rules.ranked.iter().find(matching).map(|(_, rule)| rule.clone());
             let fits = rule.as_ref().is_some_and(|rule| rule.fits(asking.form));
-            let taken = rule.clone().filter(|rule| fits && *rule != Rule::Gradient);
+            let taken = rule.clone().filter(|rule| fits && !rule.is_gradient(asking.form));
             let what = format!("{:?}", asking.what);
             log.0.push(Planned { name: name.clone(), kind: asking.kind, rule, what, fits });
             taken

@@ -8,10 +8,11 @@ use candlelight_core::{
     Bias, Bounds, Composite, Error, ExcitationBackprop, Explain, Kind, Ledger, Lrp, Model, Rule, STABILISER,
     Selector,
 };
-use candlelight_models::bundled;
+use candlelight_models::resnet::Block;
+use candlelight_models::{ResNetConfig, bundled};
 use candlelight_tests::compare::values;
 
-use crate::fixtures::{assert_near, golden, noise};
+use crate::fixtures::{assert_near, golden, noise, random_resnet};
 
 /// Rounding of double precision through a few layers.
 const EXACT: f64 = 1e-12;
@@ -173,18 +174,17 @@ fn ledger(composite: Composite, model: &dyn Model, x: &Tensor) -> Result<Ledger>
     map.convergence().ledger.clone().context("no ledger")
 }
 
-/// The bundled ResNet, and those of the reference data with basic and bottleneck blocks, with inputs.
+/// The bundled ResNet, the reference data's with basic blocks, and one with bottlenecks and made-up weights; with inputs.
 fn resnets() -> Result<Vec<(Box<dyn Model>, Tensor)>> {
-    let folder = golden()?;
-    let resnet = bundled::by_name("bundled-resnet", DType::F64, &Device::Cpu).context("not bundled")??;
-    let mut models: Vec<(Box<dyn Model>, Tensor)> =
-        vec![(Box::new(resnet.model), noise(&[2, 3, 64, 64], 5)?)];
-    for id in ["hf_resnet_basic", "hf_resnet_bottleneck"] {
-        if folder.models().any(|model| model == id) {
-            models.push((folder.model(id, DType::F64)?, folder.sample(id, DType::F64)?));
-        }
-    }
-    Ok(models)
+    let (folder, id) = (golden()?, "hf_resnet_basic");
+    let scenes = bundled::by_name("bundled-resnet", DType::F64, &Device::Cpu).context("not bundled")??;
+    let config = ResNetConfig::imagenet(Block::Bottleneck, [1, 2, 1, 1], 7);
+    let bottlenecks = random_resnet(config, DType::F64, 4)?;
+    Ok(vec![
+        (Box::new(scenes.model), noise(&[2, 3, 64, 64], 5)?),
+        (folder.model(id, DType::F64)?, folder.sample(id, DType::F64)?),
+        (Box::new(bottlenecks), noise(&[2, 3, 64, 64], 6)?),
+    ])
 }
 
 #[test]

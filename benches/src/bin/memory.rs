@@ -88,7 +88,13 @@ fn work(model: &str, name: &str, mebibytes: usize, scenes: u64) -> Result<()> {
             Ok(())
         }
         // Without attention, a ReLU or a global pool the method does not suit the model.
-        Err(Error::MissingLayer { .. } | Error::NoRuleFired { .. } | Error::NotPooled { .. }) => Ok(()),
+        Err(
+            Error::MissingLayer { .. }
+            | Error::NoRule { .. }
+            | Error::NoRuleFired { .. }
+            | Error::NotPooled { .. }
+            | Error::NoFullGradient { .. },
+        ) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }

@@ -74,9 +74,7 @@ impl Seen {
         layer: String,
     ) -> Result<(Prediction, Self, Tensor)> {
         let (prediction, mut seen) = Self::all(run, model, &[layer], Wanted::Gradient, a_grid)?;
-        let mut seen = seen.remove(0);
-        let gradient = seen.gradient.take().ok_or_else(|| Error::no_gradient(&seen.name))?;
-        Ok((prediction, seen, gradient))
+        seen.remove(0).apart(prediction)
     }
 
     /// The same under rules, which must have been given to the run.
@@ -88,9 +86,13 @@ impl Seen {
     ) -> Result<(Prediction, Self, Tensor)> {
         let held = |x: &Tensor, marked| rules.hold(|| watch(model, x, marked));
         let (prediction, mut seen) = Self::recorded(run, &[layer], Wanted::Gradient, a_grid, held)?;
-        let mut seen = seen.remove(0);
-        let gradient = seen.gradient.take().ok_or_else(|| Error::no_gradient(&seen.name))?;
-        Ok((prediction, seen, gradient))
+        seen.remove(0).apart(prediction)
+    }
+
+    /// The layer and its gradient apart.
+    fn apart(mut self, prediction: Prediction) -> Result<(Prediction, Self, Tensor)> {
+        let gradient = self.gradient.take().ok_or_else(|| Error::no_gradient(&self.name))?;
+        Ok((prediction, self, gradient))
     }
 
     /// The prediction, and several layers as they ran. Nothing below one of them alone is differentiated.

@@ -1,8 +1,9 @@
 //! Layer-wise Relevance Propagation: the score is handed back from layer to layer, each by its rule.
 
+use super::integrated_gradients::row_sums;
 use super::layer::Seen;
 use crate::rules::{Composite, ratio};
-use crate::schedule::{Prediction, Run, to_f64};
+use crate::schedule::{Prediction, Run};
 use crate::scope::Rules;
 use crate::{Attribution, Convergence, Error, Explain, Model, Query, Result};
 use candle_core::{DType, Tensor};
@@ -92,7 +93,6 @@ pub(super) fn propagated(
 }
 
 fn balanced(rules: &Rules, prediction: &Prediction, arrived: &Tensor) -> Result<Convergence> {
-    let arrived = to_f64(&arrived.to_dtype(DType::F64)?.flatten_from(1)?.sum(1)?)?;
-    let ledger = rules.ledger(prediction.scores.clone(), arrived);
+    let ledger = rules.ledger(prediction.scores.clone(), row_sums(arrived)?);
     Ok(Convergence { ledger: Some(ledger), ..Convergence::exact() })
 }

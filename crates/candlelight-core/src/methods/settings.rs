@@ -28,6 +28,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// What a method over a distribution compares with.
+    fn distribution(&self) -> Option<References> {
+        self.baseline.clone().or_else(|| self.references.clone().map(References::Samples))
+    }
+
     /// The layer of a method that has one.
     pub(super) fn layer(&self) -> Result<Option<String>> {
         match &self.layers[..] {
@@ -72,8 +77,7 @@ pub(super) fn integrated_gradients(settings: &Settings) -> IntegratedGradients {
 pub(super) fn expected_gradients(settings: &Settings) -> ExpectedGradients {
     let method = set(ExpectedGradients::default(), &settings.until, ExpectedGradients::until);
     let method = set(method, &settings.steps, ExpectedGradients::samples);
-    let samples = settings.references.clone().map(References::Samples);
-    set(method, &settings.baseline.clone().or(samples), ExpectedGradients::references)
+    set(method, &settings.distribution(), ExpectedGradients::references)
 }
 
 /// DeepLIFT from a baseline; over a distribution of them it is DeepSHAP.
@@ -88,8 +92,7 @@ pub(super) fn deep_lift(settings: &Settings) -> Result<Box<dyn Explain>> {
 pub(super) fn deep_lift_shap(settings: &Settings) -> DeepLiftShap {
     let method = set(DeepLiftShap::default(), &settings.until, DeepLiftShap::until);
     let method = set(method, &settings.steps, DeepLiftShap::samples);
-    let samples = settings.references.clone().map(References::Samples);
-    set(method, &settings.baseline.clone().or(samples), DeepLiftShap::references)
+    set(method, &settings.distribution(), DeepLiftShap::references)
 }
 
 pub(super) fn smooth_grad(settings: &Settings) -> SmoothGrad {

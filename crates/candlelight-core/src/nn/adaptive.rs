@@ -4,8 +4,7 @@ use super::Module;
 use super::elements::{lend, with_element};
 use super::resample::Resample;
 use super::ruled;
-use crate::rules::Form;
-use crate::scope::{Kind, slides};
+use crate::scope::slides;
 use candle_core::{DType, Device, Result, Tensor};
 use candlelight_kernels::{self as kernels, Window};
 use std::ops::Range;
@@ -44,7 +43,7 @@ impl Module for AdaptiveAvgPool2d {
             (0..to).map(|place| mean(kernels::adaptive_range(from, to, place))).collect()
         };
         let resample = Resample::new(&shares(h, self.size.0), &shares(w, self.size.1), x)?;
-        ruled::shared(&self.name, Kind::Pool, Form::Sum, || resample.apply(x))
+        ruled::averaged(&self.name, || resample.apply(x))
     }
 }
 

@@ -1,9 +1,8 @@
 //! One-dimensional convolution: the two-dimensional one on maps of height 1.
 
-use super::convolution::{Convolution, Direct, Lines, along_a_line, builders, spread};
+use super::convolution::{Convolution, Direct, Lines, along_a_line, builders, with_channels};
 use super::ruled;
 use super::{Conv1dConfig, Module, VarBuilder};
-use crate::rules::affine::Affine;
 use crate::scope::Kind;
 use candle_core::{Result, Tensor};
 
@@ -53,10 +52,7 @@ impl Module for Conv1d {
         let window = along_a_line(self.weight.dim(2)?, stride, padding, dilation);
         let (maps, weight) = (x.unsqueeze(2)?, self.weight.unsqueeze(2)?);
         let conv = Convolution::fit(maps.dims4()?, &weight, window, groups, &self.name)?;
-        let affine = || {
-            let bias = self.bias.as_ref().map(|bias| spread(bias, 3)).transpose()?;
-            Ok(Affine::new(Lines(Direct(conv)), &self.weight, bias))
-        };
+        let affine = || with_channels(Lines(Direct(conv)), &self.weight, &self.bias, 3);
         let plain = || conv.forward(&maps, &weight, &self.bias)?.squeeze(2);
         ruled::affine((&self.name, Kind::Conv, conv.macs()), x, affine, plain)
     }

@@ -1,9 +1,8 @@
 //! Two-dimensional convolution.
 
-use super::convolution::{Convolution, Direct, builders, on_a_plane, spread};
+use super::convolution::{Convolution, Direct, builders, on_a_plane, with_channels};
 use super::ruled;
 use super::{BatchNorm, Conv2dConfig, Module, VarBuilder};
-use crate::rules::affine::Affine;
 use crate::scope::{Kind, slides};
 use candle_core::{Result, Tensor};
 use candlelight_kernels::Window;
@@ -80,10 +79,7 @@ impl Module for Conv2d {
         let conv = Convolution::fit(x.dims4()?, &self.weight, window, groups, &self.name)?;
         let (window, from, to) = conv.slide();
         slides(window, from, to);
-        let affine = || {
-            let bias = self.bias.as_ref().map(|bias| spread(bias, 4)).transpose()?;
-            Ok(Affine::new(Direct(conv), &self.weight, bias))
-        };
+        let affine = || with_channels(Direct(conv), &self.weight, &self.bias, 4);
         let plain = || conv.forward(x, &self.weight, &self.bias);
         ruled::affine((&self.name, Kind::Conv, conv.macs()), x, affine, plain)
     }

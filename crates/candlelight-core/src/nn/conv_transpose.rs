@@ -1,9 +1,8 @@
 //! Transposed convolutions: the input gradient of a convolution as a forward pass.
 
-use super::convolution::{Convolution, Lines, Transposed, along_a_line, builders, on_a_plane, spread};
+use super::convolution::{Convolution, Lines, Transposed, along_a_line, builders, on_a_plane, with_channels};
 use super::ruled;
 use super::{ConvTranspose1dConfig, ConvTranspose2dConfig, Module, VarBuilder};
-use crate::rules::affine::Affine;
 use crate::scope::Kind;
 use candle_core::{Result, Tensor};
 use candlelight_kernels::Window;
@@ -55,10 +54,7 @@ impl Module for ConvTranspose2d {
         let window = on_a_plane((kh, kw), stride, padding, dilation);
         let grown = (output_padding, output_padding);
         let conv = behind(x, &self.weight, window, grown, 1, &self.name)?;
-        let affine = || {
-            let bias = self.bias.as_ref().map(|bias| spread(bias, 4)).transpose()?;
-            Ok(Affine::new(Transposed(conv), &self.weight, bias))
-        };
+        let affine = || with_channels(Transposed(conv), &self.weight, &self.bias, 4);
         let plain = || conv.transposed(x, &self.weight, &self.bias);
         ruled::affine((&self.name, Kind::Conv, conv.macs()), x, affine, plain)
     }
@@ -110,10 +106,7 @@ impl Module for ConvTranspose1d {
         let window = along_a_line(self.weight.dim(2)?, stride, padding, dilation);
         let (maps, weight) = (x.unsqueeze(2)?, self.weight.unsqueeze(2)?);
         let conv = behind(&maps, &weight, window, (0, output_padding), groups, &self.name)?;
-        let affine = || {
-            let bias = self.bias.as_ref().map(|bias| spread(bias, 3)).transpose()?;
-            Ok(Affine::new(Lines(Transposed(conv)), &self.weight, bias))
-        };
+        let affine = || with_channels(Lines(Transposed(conv)), &self.weight, &self.bias, 3);
         let plain = || conv.transposed(&maps, &weight, &self.bias)?.squeeze(2);
         ruled::affine((&self.name, Kind::Conv, conv.macs()), x, affine, plain)
     }

@@ -2,7 +2,7 @@
 
 use super::elements::{Number, has_kernels, lend, with_element};
 use super::{arguments, is_frozen, tracked};
-use crate::rules::affine::{Map, Side};
+use crate::rules::affine::{Affine, Map, Side, plus};
 use crate::vjp::{self, Gradients, vjp_of_fresh};
 use candle_core::{D, Result, Tensor};
 use candlelight_kernels::{self as kernels, Window};
@@ -236,7 +236,7 @@ impl Map for Direct {
             Some(bias) if bias.elem_count() == weight.dim(0)? => {
                 self.0.of_rows(x.dim(0)?).product(x, weight, Some(&bias.flatten_all()?))
             }
-            bias => with_bias_of_places(self.product(x, weight)?, bias),
+            bias => plus(self.product(x, weight)?, bias),
         }
     }
 
@@ -303,12 +303,15 @@ pub(super) fn spread(channels: &Tensor, rank: usize) -> Result<Tensor> {
     channels.detach().reshape((0..rank).map(size).collect::<Vec<_>>())
 }
 
-/// A bias that may differ from place to place.
-fn with_bias_of_places(y: Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    match bias {
-        Some(bias) => y.broadcast_add(bias),
-        None => Ok(y),
-    }
+/// What rules see of a convolution, whose `bias` is one number per channel of maps of this rank.
+pub(super) fn with_channels(
+    map: impl Map + 'static,
+    weight: &Tensor,
+    bias: &Option<Tensor>,
+    rank: usize,
+) -> Result<Affine> {
+    let bias = bias.as_ref().map(|bias| spread(bias, rank)).transpose()?;
+    Ok(Affine::new(map, weight, bias))
 }
 
 fn with_bias(y: Tensor, bias: Option<&Tensor>) -> Result<Tensor> {

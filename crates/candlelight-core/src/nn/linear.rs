@@ -44,11 +44,7 @@ impl Linear {
     /// The layer without a rule, joined to the graph.
     fn plain(&self, x: &Tensor) -> Result<Tensor> {
         let (input, weight) = (x.detach(), self.weight.detach());
-        let y = Matrix.product(&input, &weight)?;
-        let y = match &self.bias {
-            Some(bias) => y.broadcast_add(&bias.detach())?,
-            None => y,
-        };
+        let y = Matrix.output(&input, &weight, self.bias.as_ref().map(Tensor::detach).as_ref())?;
         if is_frozen(&self.weight, &self.bias) {
             return vjp::linear(x, y, move |g| Matrix.transpose(g, &weight));
         }

@@ -3,8 +3,7 @@
 use super::elements::{has_kernels, lend, with_element};
 use super::ruled;
 use super::{Module, windows};
-use crate::rules::Form;
-use crate::scope::{Kind, slides};
+use crate::scope::slides;
 use crate::vjp::vjp_of_fresh;
 use candle_core::{Result, Tensor};
 use candlelight_kernels::{self as kernels, Pool2d, Window};
@@ -185,7 +184,7 @@ impl Module for AvgPool2d {
         slides(&pool.window, pool.input, pool.output);
         let divisors: Vec<usize> =
             (0..pool.output.0 * pool.output.1).map(|place| self.divisor(&pool, place)).collect();
-        ruled::shared(&self.name, Kind::Pool, Form::Sum, || match has_kernels(x) {
+        ruled::averaged(&self.name, || match has_kernels(x) {
             true => average_by_kernel(pool, divisors, x),
             false => average_by_candle(pool, divisors, x),
         })
@@ -230,7 +229,7 @@ impl GlobalAvgPool {
 
 impl Module for GlobalAvgPool {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        ruled::shared(&self.name, Kind::Pool, Form::Sum, || x.mean((2, 3)))
+        ruled::averaged(&self.name, || x.mean((2, 3)))
     }
 }
 

@@ -43,18 +43,12 @@ fn merged(own: Trace) -> Result<Trace> {
 }
 
 /// An average `y` that shares out its signal under the rule that is chosen for it, shown to the scope.
-pub(super) fn shared(
-    name: &str,
-    kind: Kind,
-    form: Form,
-    y: impl FnOnce() -> Result<Tensor>,
-) -> Result<Tensor> {
-    let rule = rule_for(Asking::new(name, &kind, form));
-    let y = match &rule {
-        Some(rule @ Rule::Norm(epsilon)) => share(&y()?, *epsilon, None, &account(name, kind, rule))?,
+pub(super) fn averaged(name: &str, y: impl FnOnce() -> Result<Tensor>) -> Result<Tensor> {
+    let y = match &rule_for(Asking::new(name, &Kind::Pool, Form::Sum)) {
+        Some(rule @ Rule::Norm(epsilon)) => share(&y()?, *epsilon, None, &account(name, Kind::Pool, rule))?,
         _ => y()?,
     };
-    report(name, kind, 0, y)
+    report(name, Kind::Pool, 0, y)
 }
 
 /// The sum a + b under the rule that is chosen for it, shown to the scope.

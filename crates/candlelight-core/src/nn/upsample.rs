@@ -3,8 +3,6 @@
 use super::Module;
 use super::resample::{Resample, nearest, pick};
 use super::ruled;
-use crate::rules::Form;
-use crate::scope::Kind;
 use candle_core::{Result, Tensor};
 
 /// Where the pixels lie between which [`Upsample::bilinear`] interpolates.
@@ -56,7 +54,7 @@ impl Module for Upsample {
         if h == 0 || w == 0 {
             candle_core::bail!("upsampling `{}` got an empty map of {h}x{w}", self.name)
         }
-        ruled::shared(&self.name, Kind::Pool, Form::Sum, || match self.between {
+        ruled::averaged(&self.name, || match self.between {
             Between::Nearest => pick(x, &nearest(h, height), &nearest(w, width)),
             Between::Bilinear(corners) => {
                 Resample::new(&shares(h, height, corners), &shares(w, width, corners), x)?.apply(x)

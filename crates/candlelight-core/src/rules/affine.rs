@@ -14,11 +14,7 @@ pub(crate) trait Map: Send + Sync {
 
     /// W·x + b.
     fn output(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-        let y = self.product(x, weight)?;
-        match bias {
-            Some(bias) => y.broadcast_add(bias),
-            None => Ok(y),
-        }
+        plus(self.product(x, weight)?, bias)
     }
 
     /// Wᵀ·g.
@@ -198,7 +194,7 @@ impl Back<'_> {
     /// round; an output of 0 passes nothing.
     fn gamma(&self, gamma: f64, y: &Tensor, r: &Tensor) -> Result<Tensor> {
         let raised = |whole: &Tensor, part: &Tensor| whole + (part * gamma)?;
-        let [up, down] = Parts::both(&self.affine.weight)?;
+        let [up, down] = self.affine.weights()?;
         let [positive, negative] = self.affine.bias_parts()?;
         let x = Parts::of(self.x)?;
         // y is the sum of the positive and the negative contributions: one of them is known with the other.
@@ -306,6 +302,14 @@ impl Parts {
         let positive = x.relu()?;
         let negative = (x - &positive)?;
         Ok([positive, negative])
+    }
+}
+
+/// y + b.
+pub(crate) fn plus(y: Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    match bias {
+        Some(bias) => y.broadcast_add(bias),
+        None => Ok(y),
     }
 }
 

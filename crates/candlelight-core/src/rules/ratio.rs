@@ -89,7 +89,7 @@ pub(super) fn share_counted(z: &Tensor, g: &Tensor, epsilon: f64) -> Result<(Ten
     }
     if !has_kernels(z) {
         let s = share(z, g, epsilon)?;
-        let counts = [carrying_sums(z, g)?, stabiliser_sums(z, &s, epsilon)?];
+        let counts = [carrying_sums(z, g)?, stabiliser_sums_by_candle(z, &s, epsilon)?];
         return Ok((s, counts));
     }
     with_element!(z, T => {
@@ -106,7 +106,7 @@ pub(super) fn share_counted(z: &Tensor, g: &Tensor, epsilon: f64) -> Result<(Ten
 pub(super) fn over_counted(r: &Tensor, z: &Tensor, epsilon: f64) -> Result<(Tensor, Vec<f64>)> {
     if !has_kernels(r) {
         let s = over(r, z, epsilon)?;
-        let absorbed = stabiliser_sums(z, &s, epsilon)?;
+        let absorbed = stabiliser_sums_by_candle(z, &s, epsilon)?;
         return Ok((s, absorbed));
     }
     with_element!(r, T => {
@@ -213,16 +213,9 @@ pub(super) fn carrying_sums(a: &Tensor, g: &Tensor) -> Result<Vec<f64>> {
     }
 }
 
-/// Per row Σ (c(z) + ε sign z − z) · s.
-pub(super) fn stabiliser_sums(z: &Tensor, s: &Tensor, epsilon: f64) -> Result<Vec<f64>> {
-    if !has_kernels(s) {
-        return sums_by_candle(&stabilised_by_candle(z, epsilon)?.sub(z)?.broadcast_mul(s)?);
-    }
-    let z = z.broadcast_as(s.shape())?;
-    with_element!(s, T => {
-        let epsilon = <T as Element>::from_f64(epsilon);
-        sums(&z, s, move |z: T, s: T| (stabilised(z, epsilon) - z).to_f64() * s.to_f64())
-    })
+/// Per row Σ (c(z) + ε sign z − z) · s, by candle's operations.
+fn stabiliser_sums_by_candle(z: &Tensor, s: &Tensor, epsilon: f64) -> Result<Vec<f64>> {
+    sums_by_candle(&stabilised_by_candle(z, epsilon)?.sub(z)?.broadcast_mul(s)?)
 }
 
 /// Per row Σ b · s for a `b` that broadcasts over `s`.

@@ -260,6 +260,7 @@ fn is_unsuited(error: &Error) -> bool {
             | Error::UnknownLayer { .. }
             | Error::PatchesUnread { .. }
             | Error::Shape { what: "the output of the layer", .. }
+            | Error::Setting { setting: "baseline of this method", .. }
             | Error::Setting { setting: "layer of this method", .. }
     )
 }

@@ -65,7 +65,8 @@ pub fn settings(args: &args::Explain, model: &Opened) -> Result<Settings> {
     let baseline = args.baseline.as_deref().map(|name| baseline::of(name, model, references.as_ref()));
     let composite = args.rules.as_deref().map(Composite::named).transpose()?;
     let (layers, head, steps, until) = (args.layer.clone(), args.head, args.steps, args.until);
-    Ok(Settings { layers, head, references, baseline: baseline.transpose()?, composite, steps, until })
+    let baseline = baseline.transpose()?;
+    Ok(Settings { layers, head, references, baseline, composite, steps, until, ..Settings::default() })
 }
 
 /// Scenes as Expected Gradients compares with, `[50, 3, 64, 64]`.

@@ -23,10 +23,12 @@ mod check;
 mod convergence;
 mod error;
 mod explain;
+mod features;
 mod methods;
 mod model;
 pub mod nn;
 pub mod peers;
+mod perturb;
 mod placement;
 mod query;
 mod random;
@@ -45,15 +47,17 @@ pub use check::{GradientCheck, check_gradients};
 pub use convergence::{Completeness, Convergence, Cost, Sampling};
 pub use error::{Error, Result};
 pub use explain::Explain;
+pub use features::Features;
 pub use methods::{
     AblationCam, AttentionFlow, AttentionGradCam, AttentionPass, AttentionRollout, Attentions, AttnLrp,
     Augmented, BlurIntegratedGradients, Cam, ClassActivation, Deconvnet, DeepLift, DeepLiftShap, DeepTaylor,
     Draw, EigenCam, EigenGradCam, ElementWiseGradCam, ExcitationBackprop, ExpectedGradients, Family,
-    FullGrad, GradCam, GradCamPlusPlus, GuidedBackprop, GuidedGradCam, GuidedIntegratedGradients, HeadFusion,
-    HeadWeight, HiResCam, Idgi, InputXGradient, IntegratedGradients, InternalInfluence, LayerCam,
-    LayerConductance, LayerGradientXActivation, LayerIntegratedGradients, Lrp, METHODS, Method, Neuron,
-    NeuronConductance, Noise, Path, Psi, Quadrature, RawAttention, ReadsAttention, Saliency, ScoreCam,
-    Settings, SmoothGrad, Statistic, StepGradient, TransformerRelevance, Unit, XGradCam, Xrai, method,
+    FeatureAblation, FullGrad, GradCam, GradCamPlusPlus, GuidedBackprop, GuidedGradCam,
+    GuidedIntegratedGradients, HeadFusion, HeadWeight, HiResCam, Idgi, InputXGradient, IntegratedGradients,
+    InternalInfluence, LayerCam, LayerConductance, LayerGradientXActivation, LayerIntegratedGradients, Lrp,
+    METHODS, Method, Neuron, NeuronConductance, Noise, Path, Psi, Quadrature, RawAttention, ReadsAttention,
+    Saliency, ScoreCam, Settings, SmoothGrad, Statistic, StepGradient, TransformerRelevance, Unit, XGradCam,
+    Xrai, method,
 };
 pub use model::Model;
 pub use placement::{Axis, Placement};

@@ -11,6 +11,7 @@ mod gradients;
 mod layers;
 mod methods;
 mod not_yet;
+mod perturbation;
 mod rules;
 
 use std::path::Path;

@@ -13,6 +13,7 @@ mod deep_lift_shap;
 mod deep_taylor;
 mod excitation_backprop;
 mod expected_gradients;
+mod feature_ablation;
 mod full_grad;
 mod guided_backprop;
 mod guided_grad_cam;
@@ -57,6 +58,7 @@ pub use deep_lift_shap::DeepLiftShap;
 pub use deep_taylor::DeepTaylor;
 pub use excitation_backprop::ExcitationBackprop;
 pub use expected_gradients::{Draw, ExpectedGradients};
+pub use feature_ablation::FeatureAblation;
 pub use full_grad::{FullGrad, Psi};
 pub use guided_backprop::GuidedBackprop;
 pub use guided_grad_cam::GuidedGradCam;
@@ -106,6 +108,8 @@ pub enum Family {
     Neuron,
     /// Attention probabilities.
     Attention,
+    /// Parts of the input that are taken away.
+    Perturbation,
 }
 
 /// An entry of the registry.

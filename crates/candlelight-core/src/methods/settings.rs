@@ -1,10 +1,10 @@
 //! What a caller may set on a method by its name, and the methods that have much of it.
 
 use super::{
-    ClassActivation, DeepLift, DeepLiftShap, ExpectedGradients, IntegratedGradients, RawAttention,
-    SmoothGrad, Weighting,
+    ClassActivation, DeepLift, DeepLiftShap, ExpectedGradients, FeatureAblation, IntegratedGradients,
+    RawAttention, SmoothGrad, Weighting,
 };
-use crate::{Composite, Error, Explain, References, Result};
+use crate::{Baseline, Composite, Error, Explain, Features, References, Result};
 use candle_core::Tensor;
 
 /// What a caller may set on any method; a method ignores what it does not have.
@@ -19,6 +19,8 @@ pub struct Settings {
     pub references: Option<Tensor>,
     /// What every method compares with that compares at all.
     pub baseline: Option<References>,
+    /// What methods of perturbation take away together.
+    pub features: Option<Features>,
     /// The rules of Layer-wise Relevance Propagation.
     pub composite: Option<Composite>,
     /// Steps of a path, samples of a sampler; at most so many together with `until`.
@@ -31,6 +33,19 @@ impl Settings {
     /// What a method over a distribution compares with.
     fn distribution(&self) -> Option<References> {
         self.baseline.clone().or_else(|| self.references.clone().map(References::Samples))
+    }
+
+    /// The one baseline of a method that has no use for a distribution.
+    fn one_baseline(&self) -> Result<Option<Baseline>> {
+        match &self.baseline {
+            None => Ok(None),
+            Some(References::Fixed(baseline)) => Ok(Some(baseline.clone())),
+            Some(several) => Err(Error::Setting {
+                setting: "baseline of this method",
+                value: format!("{several:?}"),
+                expected: "one baseline, and no distribution of them",
+            }),
+        }
     }
 
     /// The layer of a method that has one.
@@ -98,4 +113,10 @@ pub(super) fn deep_lift_shap(settings: &Settings) -> DeepLiftShap {
 pub(super) fn smooth_grad(settings: &Settings) -> SmoothGrad {
     let method = set(SmoothGrad::default(), &settings.until, SmoothGrad::until);
     set(method, &settings.steps, SmoothGrad::samples)
+}
+
+pub(super) fn feature_ablation(settings: &Settings) -> Result<FeatureAblation> {
+    let method =
+        set(FeatureAblation::default(), &settings.features, |_, features| FeatureAblation::of(features));
+    Ok(set(method, &settings.one_baseline()?, FeatureAblation::baseline))
 }

@@ -22,6 +22,7 @@ mod bounds;
 mod check;
 mod convergence;
 mod error;
+mod evaluation;
 mod explain;
 mod features;
 mod methods;
@@ -46,8 +47,9 @@ pub use bounds::Bounds;
 pub use check::{GradientCheck, check_gradients};
 pub use convergence::{Completeness, Convergence, Cost, Sampling};
 pub use error::{Error, Result};
+pub use evaluation::{Answer, Evaluation};
 pub use explain::Explain;
-pub use features::Features;
+pub use features::{Features, Grouping};
 pub use methods::{
     AblationCam, AttentionFlow, AttentionGradCam, AttentionPass, AttentionRollout, Attentions, AttnLrp,
     Augmented, BlurIntegratedGradients, Cam, ClassActivation, Deconvnet, DeepLift, DeepLiftShap, DeepTaylor,
@@ -61,7 +63,7 @@ pub use methods::{
 };
 pub use model::Model;
 pub use placement::{Axis, Placement};
-pub use query::{Budget, OnProgress, Progress, Query};
+pub use query::{Budget, OnProgress, Output, Progress, Query};
 pub use references::References;
 pub use resize::{Upsampling, bilinear, place};
 pub use rules::{Bias, Composite, Ledger, LedgerLine, PRESETS, PlannedLayer, Preset, Rule, STABILISER};

@@ -1,7 +1,9 @@
 //! What is taken away together: the features of an input, or the players of a game.
 
+mod grouping;
 mod players;
 
+pub use grouping::Grouping;
 pub(crate) use players::Players;
 
 use crate::methods::at_least_one;

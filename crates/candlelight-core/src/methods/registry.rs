@@ -1,8 +1,9 @@
 //! The registry: every method with its name and its paper.
 
 use super::settings::{
-    class_activation, deep_lift, deep_lift_shap, expected_gradients, feature_ablation, integrated_gradients,
-    raw_attention, set, smooth_grad,
+    class_activation, deep_lift, deep_lift_shap, expected_gradients, feature_ablation, hsic_indices,
+    integrated_gradients, kernel_shap, lime, partition_shap, raw_attention, rise, set, shapley_values,
+    smooth_grad, sobol_indices,
 };
 use super::{
     AblationCam, AttentionFlow, AttentionGradCam, AttentionRollout, AttnLrp, BlurIntegratedGradients, Cam,
@@ -366,6 +367,55 @@ pub static METHODS: &[Method] = &[
         family: Family::Perturbation,
         paper: "https://arxiv.org/abs/1311.2901",
         build: |settings| Ok(Box::new(feature_ablation(settings)?)),
+    },
+    Method {
+        name: "rise",
+        title: "RISE",
+        family: Family::Perturbation,
+        paper: "https://arxiv.org/abs/1806.07421",
+        build: |settings| Ok(Box::new(rise(settings)?)),
+    },
+    Method {
+        name: "lime",
+        title: "LIME",
+        family: Family::Perturbation,
+        paper: "https://arxiv.org/abs/1602.04938",
+        build: |settings| Ok(Box::new(lime(settings)?)),
+    },
+    Method {
+        name: "kernel-shap",
+        title: "KernelSHAP",
+        family: Family::Perturbation,
+        paper: "https://arxiv.org/abs/1705.07874",
+        build: |settings| Ok(Box::new(kernel_shap(settings)?)),
+    },
+    Method {
+        name: "shapley-values",
+        title: "Shapley Values",
+        family: Family::Perturbation,
+        paper: "https://jmlr.org/papers/v11/strumbelj10a.html",
+        build: |settings| Ok(Box::new(shapley_values(settings)?)),
+    },
+    Method {
+        name: "partition-shap",
+        title: "Partition SHAP",
+        family: Family::Perturbation,
+        paper: "https://doi.org/10.1007/978-3-642-45494-3_7",
+        build: |settings| Ok(Box::new(partition_shap(settings)?)),
+    },
+    Method {
+        name: "sobol-indices",
+        title: "Sobol' Indices",
+        family: Family::Perturbation,
+        paper: "https://arxiv.org/abs/2111.04138",
+        build: |settings| Ok(Box::new(sobol_indices(settings)?)),
+    },
+    Method {
+        name: "hsic-indices",
+        title: "HSIC Indices",
+        family: Family::Perturbation,
+        paper: "https://arxiv.org/abs/2206.06219",
+        build: |settings| Ok(Box::new(hsic_indices(settings)?)),
     },
 ];
 

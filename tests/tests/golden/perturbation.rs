@@ -77,7 +77,7 @@ pub fn rise(setup: &Setup) -> Result<Outputs> {
 }
 
 fn labels(setup: &Setup) -> Result<Tensor> {
-    Ok(setup.inputs.get(setup.case.text("feature_mask")?, DType::I64)?)
+    setup.inputs.get(setup.case.text("feature_mask")?, DType::I64)
 }
 
 fn features(setup: &Setup) -> Result<Features> {

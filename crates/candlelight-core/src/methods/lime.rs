@@ -1,6 +1,6 @@
 //! LIME: a linear model of the score around the row.
 
-use super::Draws;
+use super::{Draws, positive};
 use crate::features::Players;
 use crate::perturb::{Calls, Coalition};
 use crate::sampled::{Penalty, Surrogate, check_players, sample};
@@ -173,13 +173,6 @@ impl Lime {
 fn refused(given: &Tensor, players: usize) -> Error {
     let expected = format!("[samples, {players}], a column for each feature");
     Error::Shape { what: "the samples of LIME", found: given.dims().to_vec(), expected }
-}
-
-fn positive(setting: &'static str, value: f64) -> Result<()> {
-    match value.is_finite() && value > 0.0 {
-        true => Ok(()),
-        false => Err(Error::Setting { setting, value: value.to_string(), expected: "a positive number" }),
-    }
 }
 
 impl Explain for Lime {

@@ -129,6 +129,7 @@ pub enum Family {
 }
 
 /// An entry of the registry.
+#[derive(Clone, Copy)]
 pub struct Method {
     /// The name on the command line.
     pub name: &'static str,
@@ -187,5 +188,13 @@ pub(crate) fn at_least_one(setting: &'static str, count: usize) -> Result<usize>
     match count {
         0 => Err(Error::Setting { setting, value: "0".into(), expected: "at least 1" }),
         count => Ok(count),
+    }
+}
+
+/// A number that must be finite and above 0.
+pub(crate) fn positive(setting: &'static str, value: f64) -> Result<()> {
+    match value.is_finite() && value > 0.0 {
+        true => Ok(()),
+        false => Err(Error::Setting { setting, value: value.to_string(), expected: "a positive number" }),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::schedule::{Run, to_f64};
 use crate::target::Resolved;
-use crate::{Error, Result, Sampling};
+use crate::{Error, Progress, Result, Sampling};
 use candle_core::Tensor;
 
 /// Draws of a sampler that stops by itself before it first looks at its error.
@@ -85,7 +85,8 @@ impl Draws {
         }
     }
 
-    /// The jobs (row, draw) that are to be done next; none when every row has enough.
+    /// The jobs (row, draw) that are to be done next, the first of every row, the second of every row; none when every
+    /// row has enough.
     pub(super) fn jobs(self, moments: &[Moments]) -> Result<Vec<(usize, usize)>> {
         let mut jobs = Vec::new();
         for (row, moments) in moments.iter().enumerate() {
@@ -93,6 +94,7 @@ impl Draws {
             let more = self.more(drawn, || moments.relative_error())?;
             jobs.extend((drawn..drawn + more).map(|draw| (row, draw)));
         }
+        jobs.sort_by_key(|&(row, draw)| (draw, row));
         Ok(jobs)
     }
 
@@ -168,6 +170,26 @@ impl Moments {
         };
         let (error, mean) = (norm(&self.error()?)?, norm(&self.mean()?)?);
         Ok(if mean == 0.0 && error == 0.0 { 0.0 } else { error / mean })
+    }
+}
+
+/// Makes draws until every row has enough; how far it was if the run was cancelled when every row had some.
+pub(super) fn draw(
+    draws: Draws,
+    moments: &mut [Moments],
+    mut make: impl FnMut(&[(usize, usize)], &mut [Moments]) -> Result<()>,
+) -> Result<Option<Progress>> {
+    loop {
+        let jobs = draws.jobs(moments)?;
+        if jobs.is_empty() {
+            return Ok(None);
+        }
+        match make(&jobs, moments) {
+            Err(Error::Cancelled { done, of }) if moments.iter().all(|moments| moments.count > 0) => {
+                return Ok(Some(Progress { done, of }));
+            }
+            made => made?,
+        }
     }
 }
 

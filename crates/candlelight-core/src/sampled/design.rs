@@ -178,7 +178,7 @@ pub(crate) mod tests {
     /// A game of `players` in which all pairs and some threes interact: v(S) = Σ aᵢ + Σ bᵢⱼ + tanh of a sum.
     pub(crate) fn game(players: usize, seed: u64) -> impl Fn(&Coalition) -> f64 {
         let number = move |k: usize| crate::random::Stream::new(seed, 0, k as u64).normal();
-        let alone: Vec<f64> = (0..players).map(|i| number(i)).collect();
+        let alone: Vec<f64> = (0..players).map(number).collect();
         let pairs: Vec<f64> = (0..players * players).map(|at| 0.3 * number(1000 + at)).collect();
         move |coalition| {
             let present: Vec<usize> = (0..players).filter(|&i| coalition.has(i)).collect();

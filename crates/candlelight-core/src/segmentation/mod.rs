@@ -7,7 +7,7 @@ mod slic;
 pub(crate) use felzenszwalb::{edges, segment};
 
 use crate::blur::{blur, check_sigma};
-use crate::methods::at_least_one;
+use crate::methods::{at_least_one, positive};
 use crate::schedule::to_f64;
 use crate::{Error, Result};
 use candle_core::{DType, Tensor};
@@ -129,13 +129,6 @@ impl Segmentation {
                 positive("scale of segments", scale)
             }
         }
-    }
-}
-
-fn positive(setting: &'static str, value: f64) -> Result<()> {
-    match value.is_finite() && value > 0.0 {
-        true => Ok(()),
-        false => Err(Error::Setting { setting, value: value.to_string(), expected: "a positive number" }),
     }
 }
 

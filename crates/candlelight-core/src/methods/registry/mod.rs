@@ -1,9 +1,10 @@
 //! The registry: every method with its name and its paper.
 
+mod perturbation;
+
 use super::settings::{
-    class_activation, deep_lift, deep_lift_shap, expected_gradients, feature_ablation, hsic_indices,
-    integrated_gradients, kernel_shap, lime, partition_shap, raw_attention, rise, set, shapley_values,
-    smooth_grad, sobol_indices,
+    class_activation, deep_lift, deep_lift_shap, expected_gradients, integrated_gradients, raw_attention,
+    set, smooth_grad,
 };
 use super::{
     AblationCam, AttentionFlow, AttentionGradCam, AttentionRollout, AttnLrp, BlurIntegratedGradients, Cam,
@@ -15,9 +16,23 @@ use super::{
 };
 use crate::error::nearest;
 use crate::{Error, Result};
+use perturbation::PERTURBATION;
 
 /// Every method. The command line, the table in the README, the axiom tests and the benches walk this list.
-pub static METHODS: &[Method] = &[
+pub static METHODS: &[Method] = &joined::<{ INSIDE.len() + PERTURBATION.len() }>([INSIDE, PERTURBATION]);
+
+/// Both lists in one.
+const fn joined<const N: usize>([first, second]: [&[Method]; 2]) -> [Method; N] {
+    let (mut all, mut at) = ([first[0]; N], 0);
+    while at < N {
+        all[at] = if at < first.len() { first[at] } else { second[at - first.len()] };
+        at += 1;
+    }
+    all
+}
+
+/// Methods that look inside the model: gradients, rules, layers, attention.
+const INSIDE: &[Method] = &[
     Method {
         name: "saliency",
         title: "Saliency",
@@ -360,62 +375,6 @@ pub static METHODS: &[Method] = &[
         family: Family::Attention,
         paper: "https://arxiv.org/abs/2103.15679",
         build: |_| Ok(Box::new(TransformerRelevance)),
-    },
-    Method {
-        name: "feature-ablation",
-        title: "Feature Ablation",
-        family: Family::Perturbation,
-        paper: "https://arxiv.org/abs/1311.2901",
-        build: |settings| Ok(Box::new(feature_ablation(settings)?)),
-    },
-    Method {
-        name: "rise",
-        title: "RISE",
-        family: Family::Perturbation,
-        paper: "https://arxiv.org/abs/1806.07421",
-        build: |settings| Ok(Box::new(rise(settings)?)),
-    },
-    Method {
-        name: "lime",
-        title: "LIME",
-        family: Family::Perturbation,
-        paper: "https://arxiv.org/abs/1602.04938",
-        build: |settings| Ok(Box::new(lime(settings)?)),
-    },
-    Method {
-        name: "kernel-shap",
-        title: "KernelSHAP",
-        family: Family::Perturbation,
-        paper: "https://arxiv.org/abs/1705.07874",
-        build: |settings| Ok(Box::new(kernel_shap(settings)?)),
-    },
-    Method {
-        name: "shapley-values",
-        title: "Shapley Values",
-        family: Family::Perturbation,
-        paper: "https://jmlr.org/papers/v11/strumbelj10a.html",
-        build: |settings| Ok(Box::new(shapley_values(settings)?)),
-    },
-    Method {
-        name: "partition-shap",
-        title: "Partition SHAP",
-        family: Family::Perturbation,
-        paper: "https://doi.org/10.1007/978-3-642-45494-3_7",
-        build: |settings| Ok(Box::new(partition_shap(settings)?)),
-    },
-    Method {
-        name: "sobol-indices",
-        title: "Sobol' Indices",
-        family: Family::Perturbation,
-        paper: "https://arxiv.org/abs/2111.04138",
-        build: |settings| Ok(Box::new(sobol_indices(settings)?)),
-    },
-    Method {
-        name: "hsic-indices",
-        title: "HSIC Indices",
-        family: Family::Perturbation,
-        paper: "https://arxiv.org/abs/2206.06219",
-        build: |settings| Ok(Box::new(hsic_indices(settings)?)),
     },
 ];
 

@@ -99,7 +99,7 @@ pub struct Explain {
     #[arg(long, value_name = "N")]
     pub head: Option<usize>,
     /// Steps of a path, samples of a sampler; each paper's own number if not given
-    #[arg(long, value_name = "N")]
+    #[arg(long, visible_alias = "samples", value_name = "N")]
     pub steps: Option<usize>,
     /// Residual of a path or standard error of a sampler at which it stops by itself, such as 0.01
     #[arg(long, value_name = "SHARE")]
@@ -108,6 +108,10 @@ pub struct Explain {
     /// `gaussian[:SHARE]`, `training`; each method's own if not given
     #[arg(long, value_name = "NAME")]
     pub baseline: Option<String>,
+    /// What methods of perturbation take away together: `auto`, `values`, `pixels`, `grid:ROWS[xCOLUMNS]`,
+    /// `patches:HEIGHT[xWIDTH]`, `slic[:SEGMENTS]`, `quickshift`, `felzenszwalb`; each method's own if not given
+    #[arg(long, value_name = "NAME")]
+    pub features: Option<String>,
     /// The rules of `lrp`, such as `epsilon-plus`, `epsilon-gamma-box` or `attn-lrp`; asked for alone, a method of rules
     /// prints its ledger
     #[arg(long, value_name = "NAME")]

@@ -3,6 +3,7 @@
 use crate::args;
 use crate::baseline;
 use crate::failure::{Failure, Result};
+use crate::features;
 use crate::model::{Opened, Origin};
 use crate::progress::Bar;
 use crate::subject::{Subject, Truth};
@@ -66,7 +67,8 @@ pub fn settings(args: &args::Explain, model: &Opened) -> Result<Settings> {
     let composite = args.rules.as_deref().map(Composite::named).transpose()?;
     let (layers, head, steps, until) = (args.layer.clone(), args.head, args.steps, args.until);
     let baseline = baseline.transpose()?;
-    Ok(Settings { layers, head, references, baseline, composite, steps, until, ..Settings::default() })
+    let features = args.features.as_deref().map(features::of).transpose()?;
+    Ok(Settings { layers, head, references, baseline, features, composite, steps, until })
 }
 
 /// Scenes as Expected Gradients compares with, `[50, 3, 64, 64]`.

@@ -36,8 +36,10 @@ mod random;
 mod references;
 mod resize;
 mod rules;
+mod sampled;
 mod schedule;
 mod scope;
+mod segmentation;
 mod target;
 mod vjp;
 
@@ -45,21 +47,22 @@ pub use attribution::{Attribution, Reading};
 pub use baseline::Baseline;
 pub use bounds::Bounds;
 pub use check::{GradientCheck, check_gradients};
-pub use convergence::{Completeness, Convergence, Cost, Sampling};
+pub use convergence::{Completeness, Convergence, Cost, Fit, Sampling};
 pub use error::{Error, Result};
 pub use evaluation::{Answer, Evaluation};
 pub use explain::Explain;
 pub use features::{Features, Grouping};
 pub use methods::{
     AblationCam, AttentionFlow, AttentionGradCam, AttentionPass, AttentionRollout, Attentions, AttnLrp,
-    Augmented, BlurIntegratedGradients, Cam, ClassActivation, Deconvnet, DeepLift, DeepLiftShap, DeepTaylor,
-    Draw, EigenCam, EigenGradCam, ElementWiseGradCam, ExcitationBackprop, ExpectedGradients, Family,
-    FeatureAblation, FullGrad, GradCam, GradCamPlusPlus, GuidedBackprop, GuidedGradCam,
-    GuidedIntegratedGradients, HeadFusion, HeadWeight, HiResCam, Idgi, InputXGradient, IntegratedGradients,
-    InternalInfluence, LayerCam, LayerConductance, LayerGradientXActivation, LayerIntegratedGradients, Lrp,
-    METHODS, Method, Neuron, NeuronConductance, Noise, Path, Psi, Quadrature, RawAttention, ReadsAttention,
-    Saliency, ScoreCam, Settings, SmoothGrad, Statistic, StepGradient, TransformerRelevance, Unit, XGradCam,
-    Xrai, method,
+    Augmented, BlurIntegratedGradients, Cam, ClassActivation, Coverage, Deconvnet, DeepLift, DeepLiftShap,
+    DeepTaylor, Draw, EigenCam, EigenGradCam, ElementWiseGradCam, ExcitationBackprop, ExpectedGradients,
+    Family, FeatureAblation, FullGrad, GradCam, GradCamPlusPlus, GuidedBackprop, GuidedGradCam,
+    GuidedIntegratedGradients, HeadFusion, HeadWeight, HiResCam, HsicIndices, Idgi, InputXGradient,
+    IntegratedGradients, InternalInfluence, Joining, KernelShap, LayerCam, LayerConductance,
+    LayerGradientXActivation, LayerIntegratedGradients, Lime, Lrp, METHODS, Method, Neuron,
+    NeuronConductance, Noise, PartitionShap, Path, Proximity, Psi, Quadrature, RawAttention, ReadsAttention,
+    Rise, Saliency, ScoreCam, Settings, ShapleyValues, Shrinkage, SmoothGrad, SobolIndices, Statistic,
+    StepGradient, TransformerRelevance, Unit, XGradCam, Xrai, method,
 };
 pub use model::Model;
 pub use placement::{Axis, Placement};
@@ -67,6 +70,9 @@ pub use query::{Budget, OnProgress, Output, Progress, Query};
 pub use references::References;
 pub use resize::{Upsampling, bilinear, place};
 pub use rules::{Bias, Composite, Ledger, LedgerLine, PRESETS, PlannedLayer, Preset, Rule, STABILISER};
+pub use sampled::VarianceShare;
+pub use schedule::Scale;
 pub use scope::{Kind, LayerInfo, Selector, Tape, TokenGrid, Watched, layers, layers_like, tap, token_grid};
+pub use segmentation::Segmentation;
 pub use target::{Score, Target};
 pub use vjp::{Gradients, vjp};

@@ -17,7 +17,9 @@ pub struct Progress {
     pub of: usize,
 }
 
-/// Called after every batch; `Break` stops the run with [`Error::Cancelled`](crate::Error::Cancelled).
+/// Called after every batch; `Break` stops the run with [`Error::Cancelled`](crate::Error::Cancelled). A sampler
+/// hands back what it has, marked by [`Convergence::partial`](crate::Convergence::partial), as soon as that is
+/// anything.
 pub type OnProgress = dyn Fn(Progress) -> ControlFlow<()> + Send + Sync;
 
 /// How much of the input may be in flight at once. It decides the batch, never the result.

@@ -1,6 +1,7 @@
 //! Random numbers that do not depend on the device, the batch or the number of threads: one counter-based stream
 //! for every (seed, sample, draw), made on the host.
 
+use crate::perturb::Coalition;
 use candle_core::{Result, Tensor};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -28,6 +29,23 @@ impl Stream {
     /// A whole number below `n`.
     pub(crate) fn below(&mut self, n: usize) -> usize {
         self.0.random_range(0..n)
+    }
+
+    /// 32 random bits.
+    pub(crate) fn word(&mut self) -> u32 {
+        self.0.random()
+    }
+
+    /// The numbers below `n` in a random order.
+    pub(crate) fn order(&mut self, n: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..n).collect();
+        (1..n).rev().for_each(|last| order.swap(last, self.below(last + 1)));
+        order
+    }
+
+    /// Some of `players`: each is present with chance ½.
+    pub(crate) fn coalition(&mut self, players: usize) -> Coalition {
+        Coalition::of(players, (0..players).filter(|_| self.0.random::<bool>()))
     }
 
     /// A standard normal tensor with the shape, dtype and device of `like`.

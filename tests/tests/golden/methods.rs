@@ -75,6 +75,10 @@ pub const METHODS: &[(&str, Run)] = &[
     ("attention_flow", attention::flow),
     ("transformer_attribution", attention::relevance),
     ("feature_ablation", perturbation::feature_ablation),
+    ("shapley", perturbation::shapley),
+    ("shapley/kernel_shap", perturbation::shapley_and_kernel),
+    ("lime", perturbation::lime),
+    ("rise", perturbation::rise),
 ];
 
 impl Setup<'_> {

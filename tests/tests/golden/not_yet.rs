@@ -1,14 +1,8 @@
 //! The one list of what the reference data holds and this project does not have, with the reasons.
 
 /// Methods of the manifests that are not built, by the manifests' names.
-pub const NOT_YET: &[(&str, &str)] = &[
-    ("occlusion", "not built yet: perturbation"),
-    ("shapley", "not built yet: perturbation"),
-    ("shapley/kernel_shap", "not built yet: perturbation"),
-    ("lime", "not built yet: perturbation"),
-    ("rise", "not built yet: perturbation"),
-    ("tcav", "not built yet: concepts"),
-];
+pub const NOT_YET: &[(&str, &str)] =
+    &[("occlusion", "not built yet: perturbation"), ("tcav", "not built yet: concepts")];
 
 /// Cases of methods that are built and cannot be met: id, dtype, reason.
 pub const EXCEPTIONS: &[(&str, &str, &str)] = &[

@@ -7,7 +7,7 @@ pub use grouping::Grouping;
 pub(crate) use players::Players;
 
 use crate::methods::at_least_one;
-use crate::{Error, Result};
+use crate::{Error, Result, Segmentation};
 use candle_core::{DType, Tensor};
 
 /// Rows and columns of the grid that [`Features::Auto`] lays over an image.
@@ -57,6 +57,8 @@ pub enum Features {
     /// Labels of whole numbers from 0 on, `[1, …]` for all rows or `[N, …]`, each axis as long as the input's or 1:
     /// what has the same label is one feature. Labels need not follow each other.
     Mask(Tensor),
+    /// The segments of an image, channels together: others for every row.
+    Superpixels(Segmentation),
 }
 
 impl Features {
@@ -79,6 +81,10 @@ impl Features {
                 at_least_one("number of the grid's rows", rows)?;
                 at_least_one("number of the grid's columns", columns)?;
                 Players::product(&[vec![0], cells(tall, rows), cells(wide, columns)], input.device())
+            }
+            Self::Superpixels(segmentation) => {
+                let labels = segmentation.of(&input.get(row)?)?.to_dtype(DType::I64)?;
+                Players::labelled(&labels, input.device())
             }
             Self::Mask(ref mask) => Players::labelled(&given(mask, input, row)?, input.device()),
         }

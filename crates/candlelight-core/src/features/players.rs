@@ -58,6 +58,22 @@ impl Players {
         self.count
     }
 
+    /// Where each feature lies: the mean place of its elements along every axis of the map.
+    pub(crate) fn centres(&self) -> Result<Vec<Vec<f64>>> {
+        let mut sums = vec![(0.0, vec![0.0; self.shape.len()]); self.count];
+        for (element, label) in self.labels.to_vec1::<u32>()?.into_iter().enumerate() {
+            let (count, places) = &mut sums[label as usize];
+            *count += 1.0;
+            let mut left = element;
+            for (place, length) in places.iter_mut().zip(&self.shape).rev() {
+                *place += (left % length) as f64;
+                left /= length;
+            }
+        }
+        let mean = |(count, places): (f64, Vec<f64>)| places.into_iter().map(|sum| sum / count).collect();
+        Ok(sums.into_iter().map(mean).collect())
+    }
+
     /// The map in which every element has the value of its feature, of the map's shape.
     pub(crate) fn spread(&self, values: &[f64], dtype: DType) -> Result<Tensor> {
         let values = Tensor::new(values, self.labels.device())?.to_dtype(dtype)?;
@@ -110,6 +126,15 @@ mod tests {
         let mask = Tensor::new(&[[[[7i64, 2], [2, 90]]]], &Device::Cpu)?;
         let found = labels(&Features::Mask(mask), &[5, 3, 2, 2])?;
         assert_eq!(found, (vec![1, 0, 0, 2], 3, vec![1, 2, 2]));
+        Ok(())
+    }
+
+    #[test]
+    fn a_feature_lies_where_its_elements_are_in_the_mean() -> Result<()> {
+        let input = Tensor::zeros((1, 3, 4, 6), DType::F64, &Device::Cpu)?;
+        let players = Features::Grid { rows: 2, columns: 2 }.players(&input, 0)?;
+        let expected = [[0.0, 0.5, 1.0], [0.0, 0.5, 4.0], [0.0, 2.5, 1.0], [0.0, 2.5, 4.0]];
+        assert_eq!(players.centres()?, expected.map(Vec::from));
         Ok(())
     }
 

@@ -3,7 +3,10 @@
 
 mod inside;
 mod pairs;
+mod scale;
 mod weigh;
+
+pub use scale::Scale;
 
 use crate::error::continue_or_cancel;
 use crate::scope::{Rules, Tape, unwatched, weighed};

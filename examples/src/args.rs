@@ -45,7 +45,7 @@ pub struct Cli {
 #[derive(Subcommand)]
 pub enum Command {
     /// Explains why a model sees in an image what it sees
-    Explain(Explain),
+    Explain(Box<Explain>),
     /// Lists the layers of a model in the order in which they run
     Layers(Layers),
     /// Lists the methods of explaining
@@ -56,6 +56,8 @@ pub enum Command {
     Check(Check),
     /// Draws a scene with its ground truth
     Scene(Scene),
+    /// Measures how fourteen methods share out effects that are known
+    Criteria(Json),
     /// Measures accuracy, pointing game and completeness of the bundled models
     Score(Score),
 }

@@ -18,6 +18,7 @@
 
 mod ablation;
 mod completeness;
+pub mod criteria;
 mod error;
 mod input_invariance;
 mod located;

@@ -6,8 +6,8 @@ pub use probe::{Effect, Probe, probes};
 
 use crate::Result;
 use candlelight_core::{
-    Composite, DeepLift, DeepLiftShap, DeepTaylor, ExpectedGradients, Explain, FeatureAblation, Features, GradCam,
-    InputXGradient, IntegratedGradients, Joining, Lrp, Noise, Query, References, Rule, ShapleyValues, SmoothGrad,
+    Baseline, Composite, DeepLift, DeepLiftShap, DeepTaylor, ExpectedGradients, Explain, FeatureAblation, Features, GradCam,
+    InputXGradient, IntegratedGradients, Joining, Lrp, Query, References, Rule, ShapleyValues, SmoothGrad,
 };
 use probe::{MAP, VARIABLES};
 
@@ -70,21 +70,20 @@ impl Verdict {
 pub fn candidates() -> Vec<Candidate> {
     let candidate = |name, only_nets, method| Candidate { name, only_nets, method };
     let lrp = |rule: Rule| Box::new(Lrp::new(Composite::by_kind(rule.clone(), rule)));
-    let zero = || References::Fixed(candlelight_core::Baseline::Zero);
+    let zero = || References::Fixed(Baseline::Zero);
     let patch = Features::Patches { height: 1, width: 2 };
     let shapley = ShapleyValues::default().features(Features::Values).joining(Joining::Exact);
-    let noise = Noise::default();
     vec![
         candidate("Gradient x Input", false, Box::new(InputXGradient)),
         candidate("LRP-epsilon", true, lrp(Rule::epsilon(1e-9))),
-        candidate("LRP-alpha-beta", true, lrp(Rule::alpha_beta(2.0, 1.0))),
-        candidate("Deep Taylor", true, Box::new(DeepTaylor::default())),
-        candidate("DeepLIFT Rescale", true, Box::new(DeepLift::default())),
+        candidate("LRP-alpha-beta", true, lrp(Rule::AlphaBeta { alpha: 2.0, beta: 1.0 })),
+        candidate("Deep Taylor", true, Box::<DeepTaylor>::default()),
+        candidate("DeepLIFT Rescale", true, Box::<DeepLift>::default()),
         candidate("DeepLIFT RevealCancel", true, Box::new(DeepLift::default().reveal_cancel())),
         candidate("DeepSHAP", true, Box::new(DeepLiftShap::default().references(zero()).samples(1))),
         candidate("Integrated Gradients", false, Box::new(IntegratedGradients::default().until(1e-7))),
         candidate("Expected Gradients", false, Box::new(ExpectedGradients::default().references(zero()).samples(20_000))),
-        candidate("SmoothGrad x Input", false, Box::new(SmoothGrad::over(InputXGradient).noise(noise).samples(2_000))),
+        candidate("SmoothGrad x Input", false, Box::new(SmoothGrad::over(InputXGradient).samples(2_000))),
         candidate("Grad-CAM", false, Box::new(GradCam::at(MAP))),
         candidate("Occlusion-1", false, Box::new(FeatureAblation::of(Features::Values))),
         candidate("Occlusion-patch", false, Box::new(FeatureAblation::of(patch))),

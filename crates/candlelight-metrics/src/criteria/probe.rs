@@ -74,7 +74,7 @@ impl Probe {
         let masked = |set: usize| std::array::from_fn(|i| if inside(set, i) { self.x[i] } else { 0.0 });
         let effect = |set: usize| {
             let parts = (0..=set).filter(|part| part & !set == 0);
-            let sign = |part: usize| if (set ^ part).count_ones() % 2 == 0 { 1.0 } else { -1.0 };
+            let sign = |part: usize| if (set ^ part).count_ones().is_multiple_of(2) { 1.0 } else { -1.0 };
             let value = parts.map(|part| sign(part) * self.value(&masked(part))).sum();
             Effect { variables: (0..VARIABLES).filter(|&i| inside(set, i)).collect(), value }
         };
@@ -93,12 +93,9 @@ impl Module for Probe {
         let x = tap(MAP, x)?.flatten_from(1)?;
         match &self.body {
             Body::Net(neurons) => {
-                let (mut weights, mut biases, mut outs) = (Vec::new(), Vec::new(), Vec::new());
-                for (c, w, b) in neurons {
-                    weights.extend(w);
-                    biases.push(*b);
-                    outs.push(*c);
-                }
+                let weights: Vec<f64> = neurons.iter().flat_map(|(_, w, _)| *w).collect();
+                let biases: Vec<f64> = neurons.iter().map(|(_, _, b)| *b).collect();
+                let outs: Vec<f64> = neurons.iter().map(|(c, _, _)| *c).collect();
                 let count = neurons.len();
                 let hidden = Tensor::from_vec(weights, (count, VARIABLES), x.device())?;
                 let hidden = Linear::new(hidden, Some(Tensor::new(biases, x.device())?)).at("hidden");

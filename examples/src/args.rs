@@ -45,7 +45,7 @@ pub struct Cli {
 #[derive(Subcommand)]
 pub enum Command {
     /// Explains why a model sees in an image what it sees
-    Explain(Explain),
+    Explain(Box<Explain>),
     /// Lists the layers of a model in the order in which they run
     Layers(Layers),
     /// Lists the methods of explaining

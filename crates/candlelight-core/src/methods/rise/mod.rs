@@ -7,7 +7,7 @@ pub use sums::Coverage;
 
 use super::{Draws, baselines};
 use crate::random::Stream;
-use crate::schedule::{Prediction, Run, Scale};
+use crate::schedule::{Prediction, Run, Scale, check_input};
 use crate::{
     Attribution, Baseline, Convergence, Error, Explain, Model, Progress, Query, Reading, Result, Sampling,
 };
@@ -193,6 +193,7 @@ impl Explain for Rise {
 
     fn attribute(&self, model: &dyn Model, query: &Query) -> Result<Attribution> {
         let input = query.input();
+        check_input(input)?;
         let (rows, _, height, width) = input.dims4().map_err(|_| Error::Shape {
             what: "the input of RISE",
             found: input.dims().to_vec(),

@@ -7,6 +7,7 @@ mod baseline;
 mod check;
 mod explain;
 mod failure;
+mod features;
 mod interrupt;
 mod list;
 mod method;

@@ -44,7 +44,7 @@ pub use attribution::{Attribution, Reading};
 pub use baseline::Baseline;
 pub use bounds::Bounds;
 pub use check::{GradientCheck, check_gradients};
-pub use convergence::{Completeness, Convergence, Cost, Sampling};
+pub use convergence::{Completeness, Convergence, Cost, Reuse, Sampling};
 pub use error::{Error, Result};
 pub use explain::Explain;
 pub use features::Features;
@@ -52,12 +52,12 @@ pub use methods::{
     AblationCam, AttentionFlow, AttentionGradCam, AttentionPass, AttentionRollout, Attentions, AttnLrp,
     Augmented, BlurIntegratedGradients, Cam, ClassActivation, Deconvnet, DeepLift, DeepLiftShap, DeepTaylor,
     Draw, EigenCam, EigenGradCam, ElementWiseGradCam, ExcitationBackprop, ExpectedGradients, Family,
-    FeatureAblation, FullGrad, GradCam, GradCamPlusPlus, GuidedBackprop, GuidedGradCam,
+    FeatureAblation, FeaturePermutation, FullGrad, GradCam, GradCamPlusPlus, GuidedBackprop, GuidedGradCam,
     GuidedIntegratedGradients, HeadFusion, HeadWeight, HiResCam, Idgi, InputXGradient, IntegratedGradients,
     InternalInfluence, LayerCam, LayerConductance, LayerGradientXActivation, LayerIntegratedGradients, Lrp,
-    METHODS, Method, Neuron, NeuronConductance, Noise, Path, Psi, Quadrature, RawAttention, ReadsAttention,
-    Saliency, ScoreCam, Settings, SmoothGrad, Statistic, StepGradient, TransformerRelevance, Unit, XGradCam,
-    Xrai, method,
+    METHODS, Method, Neuron, NeuronConductance, Noise, Occlusion, Path, Psi, Quadrature, RawAttention,
+    ReadsAttention, Saliency, ScoreCam, Settings, SmoothGrad, Statistic, StepGradient, TransformerRelevance,
+    Unit, XGradCam, Xrai, method,
 };
 pub use model::Model;
 pub use placement::{Axis, Placement};

@@ -62,13 +62,14 @@ pub mod prelude {
         AblationCam, AttentionFlow, AttentionGradCam, AttentionPass, AttentionRollout, AttnLrp, Attribution,
         Augmented, Baseline, BlurIntegratedGradients, Bounds, Budget, Cam, Composite, Convergence, Cost,
         Deconvnet, DeepLift, DeepLiftShap, DeepTaylor, Draw, EigenCam, EigenGradCam, ElementWiseGradCam,
-        ExcitationBackprop, ExpectedGradients, Explain, FullGrad, GradCam, GradCamPlusPlus, GradientCheck,
-        GuidedBackprop, GuidedGradCam, GuidedIntegratedGradients, HeadFusion, HeadWeight, HiResCam, Idgi,
-        InputXGradient, IntegratedGradients, InternalInfluence, Kind, LayerCam, LayerConductance,
-        LayerGradientXActivation, LayerInfo, LayerIntegratedGradients, Lrp, METHODS, Method, Neuron,
-        NeuronConductance, Noise, Progress, Psi, Quadrature, Query, RawAttention, References, Rule, Saliency,
-        ScoreCam, Selector, Settings, SmoothGrad, Statistic, Tape, Target, TransformerRelevance, Upsampling,
-        XGradCam, Xrai, check_gradients, layers, method, nn, tap,
+        ExcitationBackprop, ExpectedGradients, Explain, FeatureAblation, FeaturePermutation, Features,
+        FullGrad, GradCam, GradCamPlusPlus, GradientCheck, GuidedBackprop, GuidedGradCam,
+        GuidedIntegratedGradients, HeadFusion, HeadWeight, HiResCam, Idgi, InputXGradient,
+        IntegratedGradients, InternalInfluence, Kind, LayerCam, LayerConductance, LayerGradientXActivation,
+        LayerInfo, LayerIntegratedGradients, Lrp, METHODS, Method, Neuron, NeuronConductance, Noise,
+        Occlusion, Progress, Psi, Quadrature, Query, RawAttention, References, Rule, Saliency, ScoreCam,
+        Selector, Settings, SmoothGrad, Statistic, Tape, Target, TransformerRelevance, Upsampling, XGradCam,
+        Xrai, check_gradients, layers, method, nn, tap,
     };
 
     #[cfg(feature = "image")]

@@ -2,7 +2,6 @@
 
 /// Methods of the manifests that are not built, by the manifests' names.
 pub const NOT_YET: &[(&str, &str)] = &[
-    ("occlusion", "not built yet: perturbation"),
     ("shapley", "not built yet: perturbation"),
     ("shapley/kernel_shap", "not built yet: perturbation"),
     ("lime", "not built yet: perturbation"),

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor, Var, safetensors};
 use candlelight::models::Loader;
 use candlelight::nn::{VarBuilder, without_winograd};
-use candlelight::{AblationCam, Explain, IntegratedGradients, Model, ScoreCam, Upsampling};
+use candlelight::{AblationCam, Explain, IntegratedGradients, Model, Occlusion, ScoreCam, Upsampling};
 use std::fs;
 use std::io::{self, BufRead};
 use std::path::Path;
@@ -64,6 +64,10 @@ fn run(row: Row, model: &dyn Model, x: &Tensor, steps: usize) -> Result<Tensor> 
         }
         Work::Path => {
             let explainer = IntegratedGradients::default().steps(steps);
+            explainer.explain(model, (&x.narrow(0, 0, 1)?, 0))?.values().clone()
+        }
+        Work::Occlusion => {
+            let explainer = Occlusion::default().window([steps]).stride([steps]);
             explainer.explain(model, (&x.narrow(0, 0, 1)?, 0))?.values().clone()
         }
         Work::Score => {

@@ -31,6 +31,10 @@ pub enum Row {
     ScoreCam,
     #[value(name = "ablation-cam/resnet50")]
     AblationCam,
+    #[value(name = "occlusion/resnet50")]
+    OcclusionResNet,
+    #[value(name = "occlusion/vgg16")]
+    OcclusionVgg,
 }
 
 /// What is done.
@@ -46,10 +50,12 @@ pub enum Work {
     Score,
     /// Ablation-CAM there, the same way.
     Ablation,
+    /// Occlusion of one image for class 0: a window of so many pixels as there are steps, side by side.
+    Occlusion,
 }
 
 impl Row {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::ForwardResNet,
         Self::ForwardViT,
         Self::GradientResNet,
@@ -63,6 +69,8 @@ impl Row {
         Self::PathExact,
         Self::ScoreCam,
         Self::AblationCam,
+        Self::OcclusionResNet,
+        Self::OcclusionVgg,
     ];
 
     pub fn name(self) -> &'static str {
@@ -80,6 +88,8 @@ impl Row {
             Self::PathExact => "ig50-exact/resnet50",
             Self::ScoreCam => "score-cam/resnet50",
             Self::AblationCam => "ablation-cam/resnet50",
+            Self::OcclusionResNet => "occlusion/resnet50",
+            Self::OcclusionVgg => "occlusion/vgg16",
         }
     }
 
@@ -87,6 +97,7 @@ impl Row {
     pub fn model(self) -> &'static str {
         match self {
             Self::ForwardViT | Self::GradientViT | Self::ImportsViT | Self::PathViT => "vit-b16",
+            Self::OcclusionVgg => "vgg16",
             _ => "resnet50",
         }
     }
@@ -97,6 +108,7 @@ impl Row {
             Self::PathResNet | Self::PathViT | Self::PathExact => Work::Path,
             Self::ScoreCam => Work::Score,
             Self::AblationCam => Work::Ablation,
+            Self::OcclusionResNet | Self::OcclusionVgg => Work::Occlusion,
             _ => Work::Gradient,
         }
     }
@@ -109,18 +121,19 @@ impl Row {
     pub fn peer(self) -> &'static str {
         match self.work() {
             Work::Path => "Captum at its best internal batch",
+            Work::Occlusion => "Captum at its best perturbations per evaluation",
             Work::Score | Work::Ablation => "pytorch-grad-cam with its own batch",
             _ => "PyTorch eager",
         }
     }
 
-    /// Steps of the path that is timed.
+    /// Steps of the path that is timed, or pixels of the window: 16 make 196 windows.
     pub fn steps(self) -> usize {
-        50
+        if self.work() == Work::Occlusion { 16 } else { 50 }
     }
 
-    /// Steps of the path that is compared in double precision.
+    /// Steps of the path that is compared in double precision, or pixels of the window: 75 make 9 windows.
     pub fn few_steps(self) -> usize {
-        4
+        if self.work() == Work::Occlusion { 75 } else { 4 }
     }
 }

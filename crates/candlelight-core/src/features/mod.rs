@@ -55,6 +55,11 @@ pub enum Features {
     /// Labels of whole numbers from 0 on, `[1, …]` for all rows or `[N, …]`, each axis as long as the input's or 1:
     /// what has the same label is one feature. Labels need not follow each other.
     Mask(Tensor),
+    /// The patches of a vision transformer whose attention is that of [`nn`](crate::nn). An absent token is removed, not
+    /// greyed: nobody attends to it, as if the sequence were shorter, and no baseline is needed. Exact for models whose
+    /// score reads the tokens before the patches; one that reads the patches themselves (a mean over tokens) is refused.
+    /// The map has the grid of the tokens, `[N, 1, rows, columns]`.
+    Tokens,
 }
 
 impl Features {
@@ -78,6 +83,11 @@ impl Features {
                 at_least_one("number of the grid's columns", columns)?;
                 Players::product(&[vec![0], cells(tall, rows), cells(wide, columns)], input.device())
             }
+            Self::Tokens => Err(Error::Setting {
+                setting: "features of this method",
+                value: "Tokens".into(),
+                expected: "parts of the input: tokens are parts of a model",
+            }),
             Self::Mask(ref mask) => Players::labelled(&given(mask, input, row)?, input.device()),
         }
     }

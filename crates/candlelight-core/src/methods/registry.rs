@@ -2,7 +2,7 @@
 
 use super::settings::{
     class_activation, deep_lift, deep_lift_shap, expected_gradients, feature_ablation, integrated_gradients,
-    raw_attention, set, smooth_grad,
+    occlusion, raw_attention, set, smooth_grad,
 };
 use super::{
     AblationCam, AttentionFlow, AttentionGradCam, AttentionRollout, AttnLrp, BlurIntegratedGradients, Cam,
@@ -359,6 +359,13 @@ pub static METHODS: &[Method] = &[
         family: Family::Attention,
         paper: "https://arxiv.org/abs/2103.15679",
         build: |_| Ok(Box::new(TransformerRelevance)),
+    },
+    Method {
+        name: "occlusion",
+        title: "Occlusion",
+        family: Family::Perturbation,
+        paper: "https://arxiv.org/abs/1311.2901",
+        build: |settings| Ok(Box::new(occlusion(settings)?)),
     },
     Method {
         name: "feature-ablation",

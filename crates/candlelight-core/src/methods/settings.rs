@@ -2,7 +2,7 @@
 
 use super::{
     ClassActivation, DeepLift, DeepLiftShap, ExpectedGradients, FeatureAblation, IntegratedGradients,
-    RawAttention, SmoothGrad, Weighting,
+    Occlusion, RawAttention, SmoothGrad, Weighting,
 };
 use crate::{Baseline, Composite, Error, Explain, Features, References, Result};
 use candle_core::Tensor;
@@ -21,6 +21,10 @@ pub struct Settings {
     pub baseline: Option<References>,
     /// What methods of perturbation take away together.
     pub features: Option<Features>,
+    /// The window of an occlusion.
+    pub window: Option<Vec<usize>>,
+    /// How far the window moves.
+    pub stride: Option<Vec<usize>>,
     /// The rules of Layer-wise Relevance Propagation.
     pub composite: Option<Composite>,
     /// Steps of a path, samples of a sampler; at most so many together with `until`.
@@ -119,4 +123,10 @@ pub(super) fn feature_ablation(settings: &Settings) -> Result<FeatureAblation> {
     let method =
         set(FeatureAblation::default(), &settings.features, |_, features| FeatureAblation::of(features));
     Ok(set(method, &settings.one_baseline()?, FeatureAblation::baseline))
+}
+
+pub(super) fn occlusion(settings: &Settings) -> Result<Occlusion> {
+    let method = set(Occlusion::default(), &settings.window, Occlusion::window);
+    let method = set(method, &settings.stride, Occlusion::stride);
+    Ok(set(method, &settings.one_baseline()?, Occlusion::baseline))
 }

@@ -1,5 +1,6 @@
 //! Layers that run as one operation while nobody watches inside.
 
+use super::changed::{self, Knowable};
 use super::elements::{has_kernels, lend, with_element};
 use super::{Act, Activation, BatchNorm, Conv2d, EncoderLayers, MaxPool2d, is_frozen, multiply};
 use crate::scope::{self, Kind, slides};
@@ -133,7 +134,7 @@ fn unwatched<'a>(parts: &[&'a dyn Part]) -> Vec<&'a Chain> {
 fn run(chains: &[&Chain], x: &Tensor) -> Result<Option<Tensor>> {
     let Some((order, from)) = maps_of(x) else { return Ok(None) };
     let Some(last) = chains.last().filter(|_| has_kernels(x)) else { return Ok(None) };
-    let y = with_element!(x, T => run_as::<T>(chains, order, from, x))?;
+    let y = with_element!(x, T => run_as::<T>(chains, (order, from), x))?;
     match (y, &last.output) {
         (Some(y), Some(name)) => scope::tap(name, &y).map(Some),
         (y, _) => Ok(y),
@@ -200,7 +201,7 @@ impl Chain {
 }
 
 /// A type of number that there are chains of.
-trait Linked: super::elements::Number {
+pub(super) trait Linked: super::elements::Number {
     fn links(chain: &Chain) -> Option<&kernels::Chain<Self>>;
 }
 
@@ -222,7 +223,16 @@ impl Linked for f64 {
     }
 }
 
-fn run_as<T: Linked>(chains: &[&Chain], order: Order, from: Maps, x: &Tensor) -> Result<Option<Tensor>> {
+fn run_as<T: Knowable>(
+    chains: &[&Chain],
+    (order, from): (Order, Maps),
+    x: &Tensor,
+) -> Result<Option<Tensor>> {
+    if let Some(changes) = scope::changes_of(x)
+        && let Some((y, to)) = changed::run::<T>(chains, (order, from), x, &changes)?
+    {
+        return tensor_of(y, (order, to), x).map(Some);
+    }
     let Some(links) = chains.iter().map(|chain| T::links(chain)).collect::<Option<Vec<_>>>() else {
         return Ok(None);
     };
@@ -231,11 +241,7 @@ fn run_as<T: Linked>(chains: &[&Chain], order: Order, from: Maps, x: &Tensor) ->
     let Some((y, passed)) = ran else { return Ok(None) };
     tell_windows(&links, from);
     scope::holds(passed.bytes());
-    let Maps { images, height, width, channels } = passed.output();
-    let y = match order {
-        Order::ChannelsFirst => Tensor::from_vec(y, (images, channels, height, width), x.device())?,
-        Order::ChannelsLast => Tensor::from_vec(y, (images, height * width, channels), x.device())?,
-    };
+    let y = tensor_of(y, (order, passed.output()), x)?;
     if !x.track_op() {
         return Ok(Some(y));
     }
@@ -247,6 +253,15 @@ fn run_as<T: Linked>(chains: &[&Chain], order: Order, from: Maps, x: &Tensor) ->
         Ok(vec![Some(Tensor::from_vec(dx, &shape, g.device())?)])
     };
     vjp_of_fresh(&[x], y, pullback).map(Some)
+}
+
+/// What came out for `x`, as candle has it.
+fn tensor_of<T: Linked>(y: Vec<T>, (order, maps): (Order, Maps), x: &Tensor) -> Result<Tensor> {
+    let Maps { images, height, width, channels } = maps;
+    match order {
+        Order::ChannelsFirst => Tensor::from_vec(y, (images, channels, height, width), x.device()),
+        Order::ChannelsLast => Tensor::from_vec(y, (images, height * width, channels), x.device()),
+    }
 }
 
 /// Tells the scope where the windows lie, as the layers would.

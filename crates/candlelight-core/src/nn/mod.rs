@@ -52,6 +52,7 @@ mod adaptive;
 mod attention;
 pub mod batch_norm;
 mod chain;
+mod changed;
 pub mod conv;
 mod conv1d;
 mod conv2d;

@@ -189,7 +189,7 @@ fn backward<T: Element>(
 
 impl Order {
     /// To the order inside.
-    fn enter<T: Copy>(self, shape: Maps, x: &[T], inside: &mut [T]) {
+    pub(super) fn enter<T: Copy>(self, shape: Maps, x: &[T], inside: &mut [T]) {
         match self {
             Self::ChannelsFirst => channels_last(shape, x, inside),
             Self::ChannelsLast => inside.copy_from_slice(x),
@@ -197,7 +197,7 @@ impl Order {
     }
 
     /// Back from the order inside.
-    fn leave<T: Copy>(self, shape: Maps, inside: &[T], out: &mut [T]) {
+    pub(super) fn leave<T: Copy>(self, shape: Maps, inside: &[T], out: &mut [T]) {
         match self {
             Self::ChannelsFirst => channels_first(shape, inside, out),
             Self::ChannelsLast => out.copy_from_slice(inside),
@@ -314,7 +314,7 @@ impl<T: Element> Step<T> {
         }
     }
 
-    fn plus(&self) -> Option<usize> {
+    pub(super) fn plus(&self) -> Option<usize> {
         match self {
             Self::Conv(step) => step.plus,
             Self::MaxPool { .. } | Self::Encoder { .. } => None,

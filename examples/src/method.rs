@@ -66,9 +66,9 @@ pub fn settings(args: &args::Explain, model: &Opened) -> Result<Settings> {
     let baseline = args.baseline.as_deref().map(|name| baseline::of(name, model, references.as_ref()));
     let composite = args.rules.as_deref().map(Composite::named).transpose()?;
     let (layers, head, steps, until) = (args.layer.clone(), args.head, args.steps, args.until);
-    let baseline = baseline.transpose()?;
     let features = args.features.as_deref().map(features::of).transpose()?;
-    Ok(Settings { layers, head, references, baseline, features, composite, steps, until })
+    let (window, stride, baseline) = (args.window.clone(), args.stride.clone(), baseline.transpose()?);
+    Ok(Settings { layers, head, references, baseline, composite, steps, until, features, window, stride })
 }
 
 /// Scenes as Expected Gradients compares with, `[50, 3, 64, 64]`.

@@ -41,7 +41,8 @@ pub fn described(architecture: &str, file: &Path, dtype: DType) -> Result<Box<dy
             Ok(Box::new(Sequence::new(&lenet(), &vb)?))
         }
         "resnet20" => {
-            let config = r#"{"kind": "cifar_resnet", "blocks_per_stage": 3, "channels": [16, 32, 64]}"#.to_owned();
+            let config =
+                r#"{"kind": "cifar_resnet", "blocks_per_stage": 3, "channels": [16, 32, 64]}"#.to_owned();
             let name = architecture.to_owned();
             let bytes = ModelBytes { name, config, preprocessor: None, weights: vec![weights] };
             Ok(Box::new(Loader::default().dtype(dtype).load(bytes)?.model))

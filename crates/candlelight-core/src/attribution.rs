@@ -3,7 +3,7 @@
 use crate::resize::{bilinear, place};
 use crate::schedule::Prediction;
 use crate::target::Resolved;
-use crate::{Convergence, Cost, Placement, Result};
+use crate::{Convergence, Cost, Placement, Result, Reuse};
 use candle_core::Tensor;
 
 /// How a map is meant to be read.
@@ -32,6 +32,7 @@ pub struct Attribution {
     pub(crate) convergence: Convergence,
     pub(crate) error: Option<Tensor>,
     pub(crate) cost: Cost,
+    pub(crate) reuse: Option<Reuse>,
 }
 
 impl Attribution {
@@ -57,6 +58,7 @@ impl Attribution {
             convergence,
             error,
             cost,
+            reuse: None,
         }
     }
 
@@ -129,6 +131,11 @@ impl Attribution {
     /// What it cost.
     pub fn cost(&self) -> Cost {
         self.cost
+    }
+
+    /// What its evaluations saved where they share most of their input; `None` if every one of them ran whole.
+    pub fn reuse(&self) -> Option<Reuse> {
+        self.reuse
     }
 
     /// Where the cells of a layer's map lie on the image; `None` where they tile it, as pixels and patches do.

@@ -1,8 +1,8 @@
 //! What is asked: input, target, seed, budget, progress.
 
 use crate::Target;
-use crate::random::key;
 use crate::nn::ops::softmax_last_dim;
+use crate::random::key;
 use candle_core::Tensor;
 use std::fmt;
 use std::ops::ControlFlow;

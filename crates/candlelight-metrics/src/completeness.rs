@@ -64,12 +64,16 @@ impl Completeness {
         let rows: Vec<usize> = (0..query.input().dims()[0]).collect();
         let mut evaluation = Evaluation::new(subject.model, &query, rows.len())?;
         let baseline = evaluation.baseline(&self.baseline)?;
-        let without = evaluation.answers(&rows, |range| Ok(baseline.narrow(0, range.start, range.len())?))?;
-        let sums = subject.attribution.values().to_dtype(DType::F64)?.flatten_from(1)?.sum(1)?.to_vec1::<f64>()?;
+        let without =
+            evaluation.answers(&rows, |range| Ok(baseline.narrow(0, range.start, range.len())?))?;
+        let sums =
+            subject.attribution.values().to_dtype(DType::F64)?.flatten_from(1)?.sum(1)?.to_vec1::<f64>()?;
         let balances = sums.into_iter().zip(evaluation.whole()).zip(without);
-        let balance = |((sum, whole), without): ((f64, &candlelight_core::Answer), candlelight_core::Answer)| {
-            Balance { sum, difference: whole.score - without.score }
-        };
+        let balance =
+            |((sum, whole), without): ((f64, &candlelight_core::Answer), candlelight_core::Answer)| Balance {
+                sum,
+                difference: whole.score - without.score,
+            };
         Ok((balances.map(balance).collect(), evaluation.cost()))
     }
 }

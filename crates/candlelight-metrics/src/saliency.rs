@@ -19,10 +19,7 @@ pub(crate) fn image(input: &Tensor) -> Result<(usize, usize)> {
 /// For every row how much each pixel of an image of `height` x `width` matters, row by row: the magnitudes of the map
 /// summed over channels, of which negative ones count nothing where they mean nothing. Maps of another size are brought
 /// to the image first.
-pub(crate) fn pixels(
-    attribution: &Attribution,
-    (height, width): (usize, usize),
-) -> Result<Vec<Vec<f64>>> {
+pub(crate) fn pixels(attribution: &Attribution, (height, width): (usize, usize)) -> Result<Vec<Vec<f64>>> {
     let maps = attribution.maps();
     let fits = maps.rank() == 4 && maps.dims()[2..] == [height, width];
     let magnitude = |maps: &Tensor| match attribution.reading() {

@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Tensor};
-use candlelight_core::{Attribution, Baseline, Bounds, InputXGradient, Explain, Model, Output, Query, Saliency};
+use candlelight_core::{
+    Attribution, Baseline, Bounds, Explain, InputXGradient, Model, Output, Query, Saliency,
+};
 use candlelight_metrics::{
-    Completeness, Curve, Deletion, Effects, Epsilon, First, InputInvariance, Insertion, MassCentreAblation, Measured,
-    Metric, NonSensitivity, Ranking, Removing, Road, Subject, TopKAblation,
+    Completeness, Curve, Deletion, Effects, Epsilon, First, InputInvariance, Insertion, MassCentreAblation,
+    Measured, Metric, NonSensitivity, Ranking, Removing, Road, Subject, TopKAblation,
 };
 use candlelight_tests::compare::values;
 use candlelight_tests::measured::{Case, Folder};
@@ -147,7 +149,8 @@ impl<'a> Setup<'a> {
         static KNOWN: Mutex<BTreeMap<String, Arc<Known>>> = Mutex::new(BTreeMap::new());
         let (case, params) = (self.case, &self.case.params);
         let dtype = self.query.input().dtype();
-        let what = format!("{} {:?} {} {} {dtype:?}", case.arch, case.rows, params["baseline"], params["softmax"]);
+        let what =
+            format!("{} {:?} {} {} {dtype:?}", case.arch, case.rows, params["baseline"], params["softmax"]);
         let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner).entry(what).or_default().clone();
         let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.is_none() {

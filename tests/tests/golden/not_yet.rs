@@ -1,8 +1,7 @@
 //! The one list of what the reference data holds and this project does not have, with the reasons.
 
 /// Methods of the manifests that are not built, by the manifests' names.
-pub const NOT_YET: &[(&str, &str)] =
-    &[("occlusion", "not built yet: perturbation"), ("tcav", "not built yet: concepts")];
+pub const NOT_YET: &[(&str, &str)] = &[("tcav", "not built yet: concepts")];
 
 /// Cases of methods that are built and cannot be met: id, dtype, reason.
 pub const EXCEPTIONS: &[(&str, &str, &str)] = &[

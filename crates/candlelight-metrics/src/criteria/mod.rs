@@ -6,8 +6,9 @@ pub use probe::{Effect, Probe, probes};
 
 use crate::Result;
 use candlelight_core::{
-    Baseline, Composite, DeepLift, DeepLiftShap, DeepTaylor, ExpectedGradients, Explain, FeatureAblation, Features, GradCam,
-    InputXGradient, IntegratedGradients, Joining, Lrp, Query, References, Rule, ShapleyValues, SmoothGrad,
+    Baseline, Composite, DeepLift, DeepLiftShap, DeepTaylor, ExpectedGradients, Explain, FeatureAblation,
+    Features, GradCam, InputXGradient, IntegratedGradients, Joining, Lrp, Query, References, Rule,
+    ShapleyValues, SmoothGrad,
 };
 use probe::{MAP, VARIABLES};
 
@@ -82,7 +83,11 @@ pub fn candidates() -> Vec<Candidate> {
         candidate("DeepLIFT RevealCancel", true, Box::new(DeepLift::default().reveal_cancel())),
         candidate("DeepSHAP", true, Box::new(DeepLiftShap::default().references(zero()).samples(1))),
         candidate("Integrated Gradients", false, Box::new(IntegratedGradients::default().until(1e-7))),
-        candidate("Expected Gradients", false, Box::new(ExpectedGradients::default().references(zero()).samples(20_000))),
+        candidate(
+            "Expected Gradients",
+            false,
+            Box::new(ExpectedGradients::default().references(zero()).samples(20_000)),
+        ),
         candidate("SmoothGrad x Input", false, Box::new(SmoothGrad::over(InputXGradient).samples(2_000))),
         candidate("Grad-CAM", false, Box::new(GradCam::at(MAP))),
         candidate("Occlusion-1", false, Box::new(FeatureAblation::of(Features::Values))),
@@ -150,8 +155,12 @@ mod tests {
             let verdict = judge(&candidate, &probes)?;
             let passed = [verdict.covers(), verdict.is_exclusive(), verdict.is_complete()];
             let expected = match candidate.name {
-                "DeepLIFT Rescale" | "DeepLIFT RevealCancel" | "DeepSHAP" | "Integrated Gradients"
-                | "Expected Gradients" | "Shapley value" => [true; 3],
+                "DeepLIFT Rescale"
+                | "DeepLIFT RevealCancel"
+                | "DeepSHAP"
+                | "Integrated Gradients"
+                | "Expected Gradients"
+                | "Shapley value" => [true; 3],
                 "Gradient x Input" | "SmoothGrad x Input" | "LRP-epsilon" => [false, true, false],
                 "LRP-alpha-beta" => [true, true, false],
                 "Deep Taylor" => [false, true, false],

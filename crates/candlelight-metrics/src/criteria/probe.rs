@@ -106,7 +106,8 @@ impl Module for Probe {
                 let zero = Tensor::zeros((x.dim(0)?, 1), DType::F64, x.device())?;
                 terms.iter().try_fold(zero, |sum, (c, powers)| {
                     let one = (x.narrow(1, 0, 1)?.zeros_like()? + *c)?;
-                    let factors = powers.iter().enumerate().flat_map(|(i, &k)| std::iter::repeat_n(i, k as usize));
+                    let factors =
+                        powers.iter().enumerate().flat_map(|(i, &k)| std::iter::repeat_n(i, k as usize));
                     sum + factors.into_iter().try_fold(one, |product, i| product * x.narrow(1, i, 1)?)?
                 })
             }

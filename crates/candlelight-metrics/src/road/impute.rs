@@ -46,7 +46,8 @@ fn solve(apply: impl Fn(&Tensor) -> Result<Tensor>, right: &Tensor, most: usize)
     let (mut way, mut square) = (rest.clone(), dot(&rest, &rest)?);
     let enough = (&square * REMAINDER.powi(2))?;
     for step in 0..most {
-        if step % LOOK == 0 && square.gt(&enough)?.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()? == 0.0 {
+        if step % LOOK == 0 && square.gt(&enough)?.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()? == 0.0
+        {
             break;
         }
         let applied = apply(&way)?;

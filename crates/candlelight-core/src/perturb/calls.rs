@@ -6,7 +6,7 @@ use crate::sampled::Sampled;
 use crate::schedule::{Prediction, Run, check_input};
 use crate::scope::Original;
 use crate::{Attribution, Baseline, Convergence, Error, Features, Model, Query, Result, TokenGrid};
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use candlelight_kernels::chain::Region;
 use std::collections::HashMap;
 
@@ -118,29 +118,76 @@ impl<'a> Calls<'a> {
         Ok(values)
     }
 
-    /// The scores of row `row` for coalitions whose absent features lie in one rectangle of the image each: what
-    /// `original`, which is that row, makes of its other places is not computed again where the model allows it.
+    /// What the score of row `row` loses in each coalition. Where the absent features lie in a rectangle of the image, what
+    /// `original`, which is that row, makes of its other places is not computed again if the model allows it; a coalition
+    /// whose absent features have the baseline's values anyway loses nothing, and is not asked.
     ///
     /// # Errors
     /// As [`values`](Self::values).
-    pub(crate) fn values_inside(
+    pub(crate) fn losses(
         &mut self,
         row: usize,
         original: &Original,
-        asked: &[((usize, Coalition), Region)],
+        asked: &[(Coalition, Option<Region>)],
     ) -> Result<Vec<f64>> {
-        let jobs: Vec<_> = asked.iter().map(|(job, _)| job).collect();
-        let regions: Vec<_> = asked.iter().map(|(_, region)| region.clone()).collect();
-        let points = self.points(&jobs)?;
+        let idle = self.idle(row)?;
+        let matters = |index: &usize| !asked[*index].0.absent().all(|player| idle[player]);
+        let jobs: Vec<usize> = (0..asked.len()).filter(matters).collect();
+        let (mut losses, mut done) = (vec![0.0; asked.len()], 0);
+        while done < jobs.len() {
+            let inside = jobs[done..].iter().all(|&index| asked[index].1.is_some());
+            let batch = if inside { self.batch_inside(original) } else { self.run.batch() };
+            let some = &jobs[done..(done + batch).min(jobs.len())];
+            let scores = match inside {
+                true => {
+                    self.values_inside(row, original, &some.iter().map(|&k| &asked[k]).collect::<Vec<_>>())?
+                }
+                false => self.values(&some.iter().map(|&k| (row, asked[k].0.clone())).collect::<Vec<_>>())?,
+            };
+            some.iter().zip(scores).for_each(|(&k, score)| losses[k] = self.whole(row) - score);
+            done += some.len();
+        }
+        Ok(losses)
+    }
+
+    /// For every feature of a row whether it has the baseline's values as it is.
+    fn idle(&self, row: usize) -> Result<Vec<bool>> {
+        let players = self.players(row);
+        if self.tokens.is_some() {
+            return Ok(vec![false; players.count()]);
+        }
+        let differs = self.x(row)?.ne(&self.rows[row].baseline)?.squeeze(0)?;
+        Ok(players.totals(&differs.to_dtype(DType::F64)?)?.into_iter().map(|count| count == 0.0).collect())
+    }
+
+    /// The scores of row `row` for coalitions whose absent features lie in one rectangle of the image each.
+    fn values_inside(
+        &mut self,
+        row: usize,
+        original: &Original,
+        asked: &[&(Coalition, Option<Region>)],
+    ) -> Result<Vec<f64>> {
+        let jobs: Vec<(usize, Coalition)> =
+            asked.iter().map(|(coalition, _)| (row, coalition.clone())).collect();
+        let regions: Vec<Region> = asked.iter().filter_map(|(_, region)| region.clone()).collect();
+        let points = self.points(&jobs.iter().collect::<Vec<_>>())?;
         self.run.scores_of_changed(original, (&points, &regions), row, &self.prediction.target)
     }
 
-    /// How many coalitions [`values_inside`](Self::values_inside) sends through the model at once.
-    pub(crate) fn batch_inside(&self, original: &Original) -> usize {
+    /// How many coalitions inside of rectangles go through the model at once.
+    fn batch_inside(&self, original: &Original) -> usize {
         match original.reuse() {
             Some(_) => self.run.batch_of_changed(),
             None => self.run.batch(),
         }
+    }
+
+    /// For every feature of a row the rectangle of the image around it; none where features are no places of an image.
+    pub(crate) fn boxes(&self, row: usize) -> Result<Option<Vec<Region>>> {
+        if self.tokens.is_some() || self.run.input().rank() != 4 {
+            return Ok(None);
+        }
+        self.players(row).boxes()
     }
 
     /// Row `row` as one whose values can be known.

@@ -74,34 +74,16 @@ impl Occlusion {
 
     /// f(x) − f(x with the window covered) for every window of a row, and what was saved.
     fn losses(&self, calls: &mut Calls, row: usize, windows: &Windows) -> Result<(Vec<f64>, Option<Reuse>)> {
-        let (count, original) = (windows.count(), calls.original(row)?);
-        let mut losses = Vec::with_capacity(count);
-        while losses.len() < count {
-            let inside = self.evaluation == Evaluation::Reuse && windows.are_of_images();
-            let batch = if inside { calls.batch_inside(&original) } else { calls.batch() };
-            let some = losses.len()..(losses.len() + batch).min(count);
-            let scores = match inside {
-                true => {
-                    let asked: Vec<_> = some
-                        .map(|window| (without(calls, row, windows, window), windows.region(window)))
-                        .collect();
-                    calls.values_inside(row, &original, &asked)?
-                }
-                false => {
-                    let asked: Vec<_> = some.map(|window| without(calls, row, windows, window)).collect();
-                    calls.values(&asked)?
-                }
-            };
-            losses.extend(scores.into_iter().map(|score| calls.whole(row) - score));
-        }
+        let original = calls.original(row)?;
+        let inside = self.evaluation == Evaluation::Reuse && windows.are_of_images();
+        let all = Coalition::full(calls.players(row).count());
+        let asked = (0..windows.count()).map(|window| {
+            let without = windows.cells(window).into_iter().fold(all.clone(), Coalition::without);
+            (without, inside.then(|| windows.region(window)))
+        });
+        let losses = calls.losses(row, &original, &asked.collect::<Vec<_>>())?;
         Ok((losses, original.reuse()))
     }
-}
-
-/// All of row `row` but what the window covers.
-fn without(calls: &Calls, row: usize, windows: &Windows, window: usize) -> (usize, Coalition) {
-    let all = Coalition::full(calls.players(row).count());
-    (row, windows.cells(window).into_iter().fold(all, Coalition::without))
 }
 
 impl Explain for Occlusion {

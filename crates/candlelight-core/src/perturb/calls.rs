@@ -133,21 +133,31 @@ impl<'a> Calls<'a> {
         let idle = self.idle(row)?;
         let matters = |index: &usize| !asked[*index].0.absent().all(|player| idle[player]);
         let jobs: Vec<usize> = (0..asked.len()).filter(matters).collect();
-        let (mut losses, mut done) = (vec![0.0; asked.len()], 0);
+        let (mut scores, mut done) = (Vec::with_capacity(jobs.len()), 0);
         while done < jobs.len() {
             let inside = jobs[done..].iter().all(|&index| asked[index].1.is_some());
             let batch = if inside { self.batch_inside(original) } else { self.run.batch() };
-            let some = &jobs[done..(done + batch).min(jobs.len())];
-            let scores = match inside {
-                true => {
-                    self.values_inside(row, original, &some.iter().map(|&k| &asked[k]).collect::<Vec<_>>())?
-                }
-                false => self.values(&some.iter().map(|&k| (row, asked[k].0.clone())).collect::<Vec<_>>())?,
-            };
-            some.iter().zip(scores).for_each(|(&k, score)| losses[k] = self.whole(row) - score);
-            done += some.len();
+            let some: Vec<_> = jobs[done..].iter().take(batch).map(|&index| &asked[index]).collect();
+            scores.extend(match inside {
+                true => self.values_inside(row, original, &some)?,
+                false => self.values(&some.iter().map(|(who, _)| (row, who.clone())).collect::<Vec<_>>())?,
+            });
+            done = scores.len();
         }
+        let whole = self.whole_of(row, original)?;
+        let mut losses = vec![0.0; asked.len()];
+        jobs.iter().zip(scores).for_each(|(&index, score)| losses[index] = whole - score);
         Ok(losses)
+    }
+
+    /// f(x) of row `row`, rounded as that of its versions: from what is known of it if they were made from that.
+    fn whole_of(&mut self, row: usize, original: &Original) -> Result<f64> {
+        if original.reuse().is_none() {
+            return Ok(self.whole(row));
+        }
+        let nothing =
+            (Coalition::full(self.players(row).count()), Some(Region { rows: 0..0, columns: 0..0 }));
+        Ok(self.values_inside(row, original, &[&nothing])?[0])
     }
 
     /// For every feature of a row whether it has the baseline's values as it is.

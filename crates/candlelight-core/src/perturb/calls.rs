@@ -125,19 +125,21 @@ impl<'a> Calls<'a> {
         &mut self,
         row: usize,
         original: &Original,
-        asked: &[((usize, Coalition), Region)],
+        (asked, regions): (&[(usize, Coalition)], &[Region]),
     ) -> Result<Vec<f64>> {
-        let jobs: Vec<_> = asked.iter().map(|(job, _)| job).collect();
-        let regions: Vec<_> = asked.iter().map(|(_, region)| region.clone()).collect();
-        let points = self.points(&jobs)?;
-        self.run.scores_of_changed(original, (&points, &regions), row, &self.prediction.target)
+        let points = self.points(&asked.iter().collect::<Vec<_>>())?;
+        self.run.scores_of_changed(original, (&points, regions), row, &self.prediction.target)
     }
 
     /// How many coalitions [`values_inside`](Self::values_inside) sends through the model at once.
-    pub(crate) fn batch_inside(&self, original: &Original) -> usize {
-        match original.reuse() {
-            Some(_) => self.run.batch_of_changed(),
-            None => self.run.batch(),
+    ///
+    /// The first shows whether the model can reuse anything, and goes alone: else the others need the memory of whole
+    /// evaluations.
+    pub(crate) fn batch_inside(&self, done: usize, original: &Original) -> usize {
+        match (done, original.reuse()) {
+            (0, _) => 1,
+            (_, Some(_)) => self.run.batch_of_changed(),
+            (_, None) => self.run.batch(),
         }
     }
 

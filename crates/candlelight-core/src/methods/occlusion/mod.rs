@@ -74,25 +74,23 @@ impl Occlusion {
 
     /// f(x) − f(x with the window covered) for every window of a row, and what was saved.
     fn losses(&self, calls: &mut Calls, row: usize, windows: &Windows) -> Result<(Vec<f64>, Option<Reuse>)> {
-        let (count, original) = (windows.count(), calls.original(row)?);
-        let mut losses = Vec::with_capacity(count);
-        while losses.len() < count {
+        let (order, original) = (windows.alike(), calls.original(row)?);
+        let (mut losses, mut done) = (vec![0.0; order.len()], 0);
+        while done < order.len() {
             let inside = self.evaluation == Evaluation::Reuse && windows.are_of_images();
-            let batch = if inside { calls.batch_inside(&original) } else { calls.batch() };
-            let some = losses.len()..(losses.len() + batch).min(count);
+            let batch = if inside { calls.batch_inside(done, &original) } else { calls.batch() };
+            let some = &order[done..(done + batch).min(order.len())];
+            let asked: Vec<_> = some.iter().map(|&window| without(calls, row, windows, window)).collect();
             let scores = match inside {
                 true => {
-                    let asked: Vec<_> = some
-                        .map(|window| (without(calls, row, windows, window), windows.region(window)))
-                        .collect();
-                    calls.values_inside(row, &original, &asked)?
+                    let regions: Vec<_> = some.iter().map(|&window| windows.region(window)).collect();
+                    calls.values_inside(row, &original, (&asked, &regions))?
                 }
-                false => {
-                    let asked: Vec<_> = some.map(|window| without(calls, row, windows, window)).collect();
-                    calls.values(&asked)?
-                }
+                false => calls.values(&asked)?,
             };
-            losses.extend(scores.into_iter().map(|score| calls.whole(row) - score));
+            let whole = calls.whole(row);
+            some.iter().zip(scores).for_each(|(&window, score)| losses[window] = whole - score);
+            done += some.len();
         }
         Ok((losses, original.reuse()))
     }

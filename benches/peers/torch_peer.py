@@ -24,13 +24,14 @@ FEW = 4
 CELLS = 7
 AT_ONCE = 10
 BEST_INTERNAL_BATCH = {"resnet50": 10, "vit-b16": 25}
+BEST_PERTURBATIONS = {"resnet50": 16, "vgg16": 8}
 
 
 def build(model):
-    if model == "resnet50":
+    if model in ("resnet50", "vgg16"):
         import torchvision
 
-        return torchvision.models.resnet50(weights=None)
+        return getattr(torchvision.models, model)(weights=None)
     import timm
 
     return timm.create_model("vit_base_patch16_224", pretrained=False)
@@ -50,7 +51,7 @@ def calibrate(net):
 
 def prepare(folder):
     torch.manual_seed(SEED)
-    for model, architecture in [("resnet50", "resnet50"), ("vit-b16", "vit_base_patch16_224")]:
+    for model, architecture in [("resnet50", "resnet50"), ("vgg16", "vgg16"), ("vit-b16", "vit_base_patch16_224")]:
         target = folder / model
         target.mkdir(parents=True, exist_ok=True)
         net = build(model)
@@ -88,7 +89,8 @@ class Row:
         self.net.eval().to(dtype)
         inputs = load_file(folder / "input.safetensors")
         self.x, self.masks, self.samples = (inputs[name].to(dtype) for name in ["x", "masks", "samples"])
-        self.steps, self.internal = steps, BEST_INTERNAL_BATCH[model]
+        self.steps, self.internal = steps, BEST_INTERNAL_BATCH.get(model)
+        self.perturbations = int(os.environ.get("PERTURBATIONS", BEST_PERTURBATIONS.get(model, 1)))
 
     def __call__(self):
         if self.work.startswith("forward"):
@@ -99,6 +101,15 @@ class Row:
         if self.work in ["rise", "lime", "kernel-shap"]:
             with torch.no_grad():
                 return getattr(self, self.work.replace("-", "_"))()
+        if self.work == "occlusion":
+            from captum.attr import Occlusion
+
+            window = (3, self.steps, self.steps)
+            with torch.no_grad():
+                map = Occlusion(self.net).attribute(
+                    self.x[:1], window, strides=window, target=0, perturbations_per_eval=self.perturbations
+                )
+            return map[:, :1]
         if self.work.startswith("gradient"):
             x = self.x.clone().requires_grad_()
             return torch.autograd.grad(self.net(x)[:, 0].sum(), x)[0]

@@ -10,6 +10,7 @@ pub fn of(asked: &str) -> Result<Features> {
         ("auto", None) => Features::Auto,
         ("values", None) => Features::Values,
         ("pixels", None) => Features::Pixels,
+        ("tokens", None) => Features::Tokens,
         ("grid", Some(sides)) => {
             let (rows, columns) = two(asked, sides)?;
             Features::Grid { rows, columns }
@@ -39,8 +40,8 @@ fn whole(asked: &str, number: &str) -> Result<usize> {
 fn unknown(asked: &str) -> Failure {
     Failure::input(
         format!("unknown features `{asked}`"),
-        "there are auto, values, pixels, grid:7, grid:7x5, patches:16, patches:16x8, slic, slic:50, quickshift and \
-         felzenszwalb",
+        "there are auto, values, pixels, grid:7, grid:7x5, patches:16, patches:16x8, slic, slic:50, quickshift, \
+         felzenszwalb and tokens",
     )
 }
 

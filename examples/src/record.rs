@@ -3,7 +3,7 @@
 use crate::explain::{Explained, Job};
 use crate::method::{Agreement, Finished, references_in_words};
 use crate::subject::Origin;
-use candlelight::{Convergence, Ledger, LedgerLine};
+use candlelight::{Convergence, Family, Ledger, LedgerLine};
 use serde::Serialize;
 use serde_json::Value;
 use std::env;
@@ -101,6 +101,9 @@ struct Settings {
     layer: Option<String>,
     references: Option<String>,
     rules: Option<String>,
+    features: Option<String>,
+    window: Option<Vec<usize>>,
+    stride: Option<Vec<usize>>,
 }
 
 #[derive(Serialize)]
@@ -229,6 +232,8 @@ impl Method {
             Agreement::None(_) => None,
         });
         let references = || references_in_words(&job.settings, job.args.baseline.as_deref());
+        let perturbs = finished.method.family == Family::Perturbation;
+        let takes_baseline = perturbs || name == "integrated-gradients";
         Self {
             name,
             title: finished.method.title,
@@ -236,10 +241,13 @@ impl Method {
             settings: Settings {
                 steps: job.args.steps,
                 until: job.args.until,
-                baseline: job.args.baseline.clone().filter(|_| name == "integrated-gradients"),
+                baseline: job.args.baseline.clone().filter(|_| takes_baseline),
                 layer: map.layer().map(str::to_owned),
                 references: (name == "expected-gradients").then(references),
                 rules: job.args.rules.clone().filter(|_| name == "lrp"),
+                features: job.args.features.clone().filter(|_| perturbs && name != "occlusion"),
+                window: job.args.window.clone().filter(|_| name == "occlusion"),
+                stride: job.args.stride.clone().filter(|_| name == "occlusion"),
             },
             score: map.scores().first().copied(),
             seconds: finished.time.as_secs_f64(),

@@ -96,3 +96,31 @@ impl std::ops::AddAssign for Cost {
         self.backwards += other.backwards;
     }
 }
+
+/// What evaluations saved that differ from a known one in a rectangle of the input, in multiply-adds of the
+/// convolutions that they went through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reuse {
+    /// That were computed.
+    pub done: u64,
+    /// At the places that the changes can reach, which no exact run can leave out: rectangles of one size are computed
+    /// together, so that more are done.
+    pub reached: u64,
+    /// Of all places, as without reuse.
+    pub whole: u64,
+}
+
+impl Reuse {
+    /// How many times the work that was done the whole is.
+    pub fn saved(&self) -> f64 {
+        self.whole as f64 / self.done as f64
+    }
+}
+
+impl std::ops::AddAssign for Reuse {
+    fn add_assign(&mut self, other: Self) {
+        self.done += other.done;
+        self.reached += other.reached;
+        self.whole += other.whole;
+    }
+}

@@ -22,6 +22,7 @@ mod bounds;
 mod check;
 mod convergence;
 mod error;
+mod evaluation;
 mod explain;
 mod features;
 mod methods;
@@ -46,25 +47,26 @@ pub use attribution::{Attribution, Reading};
 pub use baseline::Baseline;
 pub use bounds::Bounds;
 pub use check::{GradientCheck, check_gradients};
-pub use convergence::{Completeness, Convergence, Cost, Fit, Sampling};
+pub use convergence::{Completeness, Convergence, Cost, Fit, Reuse, Sampling};
 pub use error::{Error, Result};
+pub use evaluation::{Answer, Evaluation};
 pub use explain::Explain;
-pub use features::Features;
+pub use features::{Features, Grouping};
 pub use methods::{
     AblationCam, AttentionFlow, AttentionGradCam, AttentionPass, AttentionRollout, Attentions, AttnLrp,
     Augmented, BlurIntegratedGradients, Cam, ClassActivation, Coverage, Deconvnet, DeepLift, DeepLiftShap,
     DeepTaylor, Draw, EigenCam, EigenGradCam, ElementWiseGradCam, ExcitationBackprop, ExpectedGradients,
-    Family, FeatureAblation, FullGrad, GradCam, GradCamPlusPlus, GuidedBackprop, GuidedGradCam,
-    GuidedIntegratedGradients, HeadFusion, HeadWeight, HiResCam, HsicIndices, Idgi, InputXGradient,
-    IntegratedGradients, InternalInfluence, Joining, KernelShap, LayerCam, LayerConductance,
+    Family, FeatureAblation, FeaturePermutation, FullGrad, GradCam, GradCamPlusPlus, GuidedBackprop,
+    GuidedGradCam, GuidedIntegratedGradients, HeadFusion, HeadWeight, HiResCam, HsicIndices, Idgi,
+    InputXGradient, IntegratedGradients, InternalInfluence, Joining, KernelShap, LayerCam, LayerConductance,
     LayerGradientXActivation, LayerIntegratedGradients, Lime, Lrp, METHODS, Method, Neuron,
-    NeuronConductance, Noise, PartitionShap, Path, Proximity, Psi, Quadrature, RawAttention, ReadsAttention,
-    Rise, Saliency, ScoreCam, Settings, ShapleyValues, Shrinkage, SmoothGrad, SobolIndices, Statistic,
-    StepGradient, TransformerRelevance, Unit, XGradCam, Xrai, method,
+    NeuronConductance, Noise, Occlusion, PartitionShap, Path, Proximity, Psi, Quadrature, RawAttention,
+    ReadsAttention, Rise, Saliency, ScoreCam, Settings, ShapleyValues, Shrinkage, SmoothGrad, SobolIndices,
+    Statistic, StepGradient, TransformerRelevance, Unit, XGradCam, Xrai, method,
 };
 pub use model::Model;
 pub use placement::{Axis, Placement};
-pub use query::{Budget, OnProgress, Progress, Query};
+pub use query::{Budget, OnProgress, Output, Progress, Query};
 pub use references::References;
 pub use resize::{Upsampling, bilinear, place};
 pub use rules::{Bias, Composite, Ledger, LedgerLine, PRESETS, PlannedLayer, Preset, Rule, STABILISER};

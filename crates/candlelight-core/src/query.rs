@@ -1,6 +1,8 @@
 //! What is asked: input, target, seed, budget, progress.
 
 use crate::Target;
+use crate::nn::ops::softmax_last_dim;
+use crate::random::key;
 use candle_core::Tensor;
 use std::fmt;
 use std::ops::ControlFlow;
@@ -32,6 +34,32 @@ pub enum Budget {
     Bytes(usize),
 }
 
+/// In which units a model's outputs are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Output {
+    /// As the model gives them: logits, usually.
+    #[default]
+    Raw,
+    /// Their softmax.
+    Probability,
+    /// The natural logarithm of their softmax.
+    LogProbability,
+}
+
+impl Output {
+    /// The outputs `[n, classes]` in these units.
+    pub(crate) fn of(self, outputs: Tensor) -> candle_core::Result<Tensor> {
+        match self {
+            Self::Raw => Ok(outputs),
+            Self::Probability => softmax_last_dim(&outputs),
+            Self::LogProbability => {
+                let above = outputs.broadcast_sub(&outputs.detach().max_keepdim(1)?)?;
+                above.broadcast_sub(&above.exp()?.sum_keepdim(1)?.log()?)
+            }
+        }
+    }
+}
+
 /// One question to a model. Everything that can be a bare tensor, or a tensor with a class, goes in by
 /// `Into<Query>`.
 ///
@@ -55,6 +83,7 @@ pub struct Query {
     seed: u64,
     first_sample: u64,
     budget: Budget,
+    output: Output,
     progress: Option<Arc<OnProgress>>,
 }
 
@@ -67,6 +96,7 @@ impl Query {
             seed: 0,
             first_sample: 0,
             budget: Budget::Auto,
+            output: Output::Raw,
             progress: None,
         }
     }
@@ -92,9 +122,26 @@ impl Query {
         Self { budget, ..self }
     }
 
+    /// In which units the model's outputs are read; as the model gives them unless set. The target's score is then in
+    /// these units.
+    pub fn output(self, output: Output) -> Self {
+        Self { output, ..self }
+    }
+
     /// Calls `f` after every batch; it may stop the run.
     pub fn on_progress(self, f: impl Fn(Progress) -> ControlFlow<()> + Send + Sync + 'static) -> Self {
         Self { progress: Some(Arc::new(f)), ..self }
+    }
+
+    /// The same question about other rows.
+    pub fn on(self, input: &Tensor) -> Self {
+        Self { input: input.detach(), ..self }
+    }
+
+    /// The seed of draw `draw` for row `row`, for generators that take 32 bytes: the same numbers on every device and in
+    /// every batch.
+    pub fn key(&self, row: usize, draw: u64) -> [u8; 32] {
+        key(self.seed, self.sample(row), draw)
     }
 
     /// The input, `[N, …]`.
@@ -116,6 +163,10 @@ impl Query {
 
     pub(crate) fn budget_asked(&self) -> Budget {
         self.budget
+    }
+
+    pub(crate) fn output_asked(&self) -> Output {
+        self.output
     }
 
     pub(crate) fn report(&self, progress: Progress) -> ControlFlow<()> {

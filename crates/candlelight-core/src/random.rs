@@ -13,11 +13,7 @@ pub(crate) struct Stream(ChaCha8Rng);
 impl Stream {
     /// Sets the stream of draw `draw` for sample `sample` under `seed`.
     pub(crate) fn new(seed: u64, sample: u64, draw: u64) -> Self {
-        let mut key = [0; 32];
-        key[..8].copy_from_slice(&seed.to_le_bytes());
-        key[8..16].copy_from_slice(&sample.to_le_bytes());
-        key[16..24].copy_from_slice(&draw.to_le_bytes());
-        Self(ChaCha8Rng::from_seed(key))
+        Self(ChaCha8Rng::from_seed(key(seed, sample, draw)))
     }
 
     /// A number in [0, 1).
@@ -63,6 +59,15 @@ impl Stream {
         let values: Vec<f32> = (0..like.elem_count()).map(|_| self.0.random()).collect();
         Tensor::from_vec(values, like.shape(), like.device())?.to_dtype(like.dtype())
     }
+}
+
+/// The seed of a stream.
+pub(crate) fn key(seed: u64, sample: u64, draw: u64) -> [u8; 32] {
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    key[8..16].copy_from_slice(&sample.to_le_bytes());
+    key[16..24].copy_from_slice(&draw.to_le_bytes());
+    key
 }
 
 #[cfg(test)]

@@ -74,6 +74,7 @@ pub const METHODS: &[(&str, Run)] = &[
     ("gradient_attention_rollout", attention::gradients_rolled_out),
     ("attention_flow", attention::flow),
     ("transformer_attribution", attention::relevance),
+    ("occlusion", perturbation::occlusion),
     ("feature_ablation", perturbation::feature_ablation),
     ("shapley", perturbation::shapley),
     ("shapley/kernel_shap", perturbation::shapley_and_kernel),

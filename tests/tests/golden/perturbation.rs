@@ -3,8 +3,8 @@
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Tensor};
 use candlelight_core::{
-    Attribution, Baseline, Coverage, FeatureAblation, Features, Joining, KernelShap, Lime, Proximity, Rise,
-    ShapleyValues, Shrinkage,
+    Attribution, Baseline, Coverage, FeatureAblation, Features, Joining, KernelShap, Lime, Occlusion,
+    Proximity, Rise, ShapleyValues, Shrinkage,
 };
 
 use crate::methods::{Outputs, Setup, one};
@@ -13,6 +13,18 @@ pub fn feature_ablation(setup: &Setup) -> Result<Outputs> {
     let mask = setup.inputs.get(setup.case.text("feature_mask")?, DType::I64)?;
     let method = FeatureAblation::of(Features::Mask(mask)).baseline(baseline(setup)?);
     everywhere(setup, &setup.explain(&method)?)
+}
+
+pub fn occlusion(setup: &Setup) -> Result<Outputs> {
+    let method = Occlusion::default().window(sizes(setup, "window")?).stride(sizes(setup, "stride")?);
+    everywhere(setup, &setup.explain(&method.baseline(baseline(setup)?))?)
+}
+
+/// One size for every axis of a row.
+fn sizes(setup: &Setup, name: &str) -> Result<Vec<usize>> {
+    let sizes = setup.case.params[name].as_array().with_context(|| format!("no list `{name}`"))?;
+    let size = |size: &serde_json::Value| size.as_u64().map(|size| size as usize);
+    sizes.iter().map(size).collect::<Option<_>>().with_context(|| format!("`{name}` has no sizes"))
 }
 
 /// The peer's map has the input's shape: what our map says of all channels together, it says of each.

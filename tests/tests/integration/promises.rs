@@ -89,6 +89,7 @@ const EXCEPT: &[(&str, &[Axiom], &str)] = &[
     ("gradient-attention-rollout", ALL, ATTENTION),
     ("attention-flow", ALL, ATTENTION),
     ("transformer-relevance", ALL, ATTENTION),
+    ("occlusion", &[Completeness], "windows overlap, and what they do together is lost with each of them"),
     ("feature-ablation", &[Completeness], "what several features do together is lost with each of them"),
     (
         "rise",

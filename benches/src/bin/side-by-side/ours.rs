@@ -8,7 +8,8 @@ use candle_core::{DType, Device, Tensor, Var, safetensors};
 use candlelight::models::Loader;
 use candlelight::nn::{VarBuilder, without_winograd};
 use candlelight::{
-    AblationCam, Explain, Features, IntegratedGradients, KernelShap, Lime, Model, Rise, ScoreCam, Upsampling,
+    AblationCam, Explain, Features, IntegratedGradients, KernelShap, Lime, Model, Occlusion, Rise, ScoreCam,
+    Upsampling,
 };
 use std::fs;
 use std::io::{self, BufRead};
@@ -73,6 +74,10 @@ fn run(row: Row, model: &dyn Model, x: &Tensor, steps: usize) -> Result<Tensor> 
         }
         Work::Path => {
             let explainer = IntegratedGradients::default().steps(steps);
+            explainer.explain(model, (&x.narrow(0, 0, 1)?, 0))?.values().clone()
+        }
+        Work::Occlusion => {
+            let explainer = Occlusion::default().window([steps]).stride([steps]);
             explainer.explain(model, (&x.narrow(0, 0, 1)?, 0))?.values().clone()
         }
         Work::Score => {

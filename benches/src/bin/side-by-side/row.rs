@@ -37,6 +37,10 @@ pub enum Row {
     KernelShap,
     #[value(name = "lime/resnet50")]
     Lime,
+    #[value(name = "occlusion/resnet50")]
+    OcclusionResNet,
+    #[value(name = "occlusion/vgg16")]
+    OcclusionVgg,
 }
 
 /// Steps or samples that are compared.
@@ -61,10 +65,12 @@ pub enum Work {
     KernelShap,
     /// LIME of one image for class 0 over 7 x 7 cells, a ridge.
     Lime,
+    /// Occlusion of one image for class 0: a window of so many pixels as there are steps, side by side.
+    Occlusion,
 }
 
 impl Row {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::ForwardResNet,
         Self::ForwardViT,
         Self::GradientResNet,
@@ -81,6 +87,8 @@ impl Row {
         Self::Rise,
         Self::KernelShap,
         Self::Lime,
+        Self::OcclusionResNet,
+        Self::OcclusionVgg,
     ];
 
     pub fn name(self) -> &'static str {
@@ -101,6 +109,8 @@ impl Row {
             Self::Rise => "rise/resnet50",
             Self::KernelShap => "kernel-shap/resnet50",
             Self::Lime => "lime/resnet50",
+            Self::OcclusionResNet => "occlusion/resnet50",
+            Self::OcclusionVgg => "occlusion/vgg16",
         }
     }
 
@@ -108,6 +118,7 @@ impl Row {
     pub fn model(self) -> &'static str {
         match self {
             Self::ForwardViT | Self::GradientViT | Self::ImportsViT | Self::PathViT => "vit-b16",
+            Self::OcclusionVgg => "vgg16",
             _ => "resnet50",
         }
     }
@@ -121,6 +132,7 @@ impl Row {
             Self::Rise => Work::Rise,
             Self::KernelShap => Work::KernelShap,
             Self::Lime => Work::Lime,
+            Self::OcclusionResNet | Self::OcclusionVgg => Work::Occlusion,
             _ => Work::Gradient,
         }
     }
@@ -135,24 +147,27 @@ impl Row {
             Work::Path => "Captum at its best internal batch",
             Work::Rise => "the authors' loop in PyTorch, 10 masks at a time",
             Work::KernelShap | Work::Lime => "Captum, 10 samples at a time",
+            Work::Occlusion => "Captum at its best perturbations per evaluation",
             Work::Score | Work::Ablation => "pytorch-grad-cam with its own batch",
             _ => "PyTorch eager",
         }
     }
 
     /// Steps of the path, or samples, that are timed: of the samplers a tenth of what their papers and the record's full
-    /// runs have.
+    /// runs have; pixels of a window: 16 make 196 windows.
     pub fn steps(self) -> usize {
         match self.work() {
             Work::Rise => 400,
             Work::KernelShap => 200,
             Work::Lime => 100,
+            Work::Occlusion => 16,
             _ => 50,
         }
     }
 
-    /// Steps of the path that is compared in double precision, or samples: few enough to be the same on both sides.
+    /// Steps of the path that is compared in double precision, or samples: few enough to be the same on both sides; pixels
+    /// of a window: 75 make 9 windows.
     pub fn few_steps(self) -> usize {
-        FEW
+        if self.work() == Work::Occlusion { 75 } else { FEW }
     }
 }

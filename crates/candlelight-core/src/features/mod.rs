@@ -1,7 +1,9 @@
 //! What is taken away together: the features of an input, or the players of a game.
 
+mod grouping;
 mod players;
 
+pub use grouping::Grouping;
 pub(crate) use players::Players;
 
 use crate::methods::at_least_one;
@@ -57,6 +59,11 @@ pub enum Features {
     Mask(Tensor),
     /// The segments of an image, channels together: others for every row.
     Superpixels(Segmentation),
+    /// The patches of a vision transformer whose attention is that of [`nn`](crate::nn). An absent token is removed, not
+    /// greyed: nobody attends to it, as if the sequence were shorter, and no baseline is needed. Exact for models whose
+    /// score reads the tokens before the patches; one that reads the patches themselves (a mean over tokens) is refused.
+    /// The map has the grid of the tokens, `[N, 1, rows, columns]`.
+    Tokens,
 }
 
 impl Features {
@@ -84,6 +91,11 @@ impl Features {
                 let labels = segmentation.of(&input.get(row)?)?.to_dtype(DType::I64)?;
                 Players::labelled(&labels, input.device())
             }
+            Self::Tokens => Err(Error::Setting {
+                setting: "features of this method",
+                value: "Tokens".into(),
+                expected: "parts of the input: tokens are parts of a model",
+            }),
             Self::Mask(ref mask) => Players::labelled(&given(mask, input, row)?, input.device()),
         }
     }

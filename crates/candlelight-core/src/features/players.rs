@@ -1,6 +1,7 @@
 //! The features of one row: who belongs to which, and how many there are.
 
 use crate::perturb::Coalition;
+use crate::schedule::to_f64;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 
@@ -77,6 +78,18 @@ impl Players {
     pub(crate) fn spread(&self, values: &[f64], dtype: DType) -> Result<Tensor> {
         let values = Tensor::new(values, self.labels.device())?.to_dtype(dtype)?;
         Ok(values.index_select(&self.labels, 0)?.reshape(&self.shape[..])?)
+    }
+
+    /// The sum over each feature of `map`, a row with the features' places; channels are summed where features have one.
+    pub(crate) fn totals(&self, map: &Tensor) -> Result<Vec<f64>> {
+        let one = self.shape[0] == 1 && map.dims()[0] != 1;
+        let map = if one { map.sum_keepdim(0)? } else { map.clone() };
+        let values = to_f64(&map.broadcast_as(&self.shape[..])?)?;
+        let mut totals = vec![0.0; self.count];
+        for (&feature, value) in self.labels.to_vec1::<u32>()?.iter().zip(values) {
+            totals[feature as usize] += value;
+        }
+        Ok(totals)
     }
 
     /// For every coalition 1 where an element is present and 0 where it is absent, `[B, …]` with the map's shape.

@@ -2,8 +2,8 @@
 
 use super::{
     ClassActivation, DeepLift, DeepLiftShap, ExpectedGradients, FeatureAblation, HsicIndices,
-    IntegratedGradients, KernelShap, Lime, PartitionShap, RawAttention, Rise, ShapleyValues, SmoothGrad,
-    SobolIndices, Weighting,
+    IntegratedGradients, KernelShap, Lime, Occlusion, PartitionShap, RawAttention, Rise, ShapleyValues,
+    SmoothGrad, SobolIndices, Weighting,
 };
 use crate::{Baseline, Composite, Error, Explain, Features, References, Result};
 use candle_core::Tensor;
@@ -22,6 +22,10 @@ pub struct Settings {
     pub baseline: Option<References>,
     /// What methods of perturbation take away together.
     pub features: Option<Features>,
+    /// The window of an occlusion.
+    pub window: Option<Vec<usize>>,
+    /// How far the window moves.
+    pub stride: Option<Vec<usize>>,
     /// The rules of Layer-wise Relevance Propagation.
     pub composite: Option<Composite>,
     /// Steps of a path, samples of a sampler; at most so many together with `until`.
@@ -168,4 +172,10 @@ pub(super) fn hsic_indices(settings: &Settings) -> Result<HsicIndices> {
     let method = set(method, &settings.steps, HsicIndices::samples);
     let method = set(method, &settings.features, HsicIndices::features);
     Ok(set(method, &settings.one_baseline()?, HsicIndices::baseline))
+}
+
+pub(super) fn occlusion(settings: &Settings) -> Result<Occlusion> {
+    let method = set(Occlusion::default(), &settings.window, Occlusion::window);
+    let method = set(method, &settings.stride, Occlusion::stride);
+    Ok(set(method, &settings.one_baseline()?, Occlusion::baseline))
 }

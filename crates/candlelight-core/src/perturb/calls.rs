@@ -1,11 +1,13 @@
 //! The one plan of model calls: masked inputs are made on the device, and nothing is asked twice.
 
-use super::Coalition;
+use super::{Coalition, tokens};
 use crate::features::Players;
 use crate::sampled::Sampled;
 use crate::schedule::{Prediction, Run, check_input};
-use crate::{Attribution, Baseline, Convergence, Features, Model, Query, Result};
+use crate::scope::Original;
+use crate::{Attribution, Baseline, Convergence, Error, Features, Model, Query, Result, TokenGrid};
 use candle_core::Tensor;
+use candlelight_kernels::chain::Region;
 use std::collections::HashMap;
 
 /// Bytes of coalitions whose scores are remembered for each row; beyond them all are forgotten.
@@ -21,6 +23,8 @@ pub(crate) struct Calls<'a> {
     run: Run<'a>,
     prediction: Prediction,
     rows: Vec<Asked>,
+    /// How the tokens lie that are removed; nothing where values are replaced.
+    tokens: Option<TokenGrid>,
 }
 
 /// What is known of one row.
@@ -41,15 +45,35 @@ impl<'a> Calls<'a> {
         planned: impl Fn(&Players) -> usize,
     ) -> Result<Self> {
         let input = query.input();
+        let Features::Tokens = features else {
+            return Self::over((model, query), |row| features.players(input, row), baseline, planned);
+        };
+        check_input(input)?;
+        let grid = tokens::grid(model, input)?;
+        let players = |_| Players::each(&[1, grid.rows, grid.columns], input.device());
+        let mut calls = Self::over((model, query), players, baseline, planned)?;
+        calls.tokens = Some(grid);
+        calls.check_tokens(grid)?;
+        Ok(calls)
+    }
+
+    /// The same over features that the method makes itself.
+    pub(crate) fn over(
+        (model, query): (&'a dyn Model, &'a Query),
+        players: impl Fn(usize) -> Result<Players>,
+        baseline: &Baseline,
+        planned: impl Fn(&Players) -> usize,
+    ) -> Result<Self> {
+        let input = query.input();
         check_input(input)?;
         baseline.check(input)?;
-        let row = |row| Asked::new(features.players(input, row)?, baseline.at(input, row)?);
+        let row = |row| Asked::new(players(row)?, baseline.at(input, row)?);
         let rows = (0..input.dims()[0]).map(row).collect::<Result<Vec<_>>>()?;
         let planned = rows.iter().map(|row| planned(&row.players));
         let all = planned.fold(rows.len(), usize::saturating_add);
         let mut run = Run::new(model, query, all)?;
         let prediction = run.predict()?;
-        Ok(Self { run, prediction, rows })
+        Ok(Self { run, prediction, rows, tokens: None })
     }
 
     /// How many rows there are.
@@ -84,9 +108,7 @@ impl<'a> Calls<'a> {
         new.dedup();
         for jobs in new.chunks(self.run.batch()) {
             let rows: Vec<usize> = jobs.iter().map(|job| job.0).collect();
-            let parts = jobs.chunk_by(|a, b| a.0 == b.0).map(|jobs| self.points(jobs));
-            let points = Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 0)?;
-            let scores = self.run.scores(&points, &rows, &self.prediction.target)?;
+            let scores = self.scores(jobs, &rows)?;
             jobs.iter()
                 .zip(scores)
                 .for_each(|((row, coalition), score)| self.rows[*row].note(coalition, score));
@@ -94,6 +116,36 @@ impl<'a> Calls<'a> {
         let values = asked.iter().filter_map(|job| self.known(job)).collect();
         self.rows.iter_mut().for_each(Asked::forget_if_many);
         Ok(values)
+    }
+
+    /// The scores of row `row` for coalitions whose absent features lie in one rectangle of the image each: what
+    /// `original`, which is that row, makes of its other places is not computed again where the model allows it.
+    ///
+    /// # Errors
+    /// As [`values`](Self::values).
+    pub(crate) fn values_inside(
+        &mut self,
+        row: usize,
+        original: &Original,
+        asked: &[((usize, Coalition), Region)],
+    ) -> Result<Vec<f64>> {
+        let jobs: Vec<_> = asked.iter().map(|(job, _)| job).collect();
+        let regions: Vec<_> = asked.iter().map(|(_, region)| region.clone()).collect();
+        let points = self.points(&jobs)?;
+        self.run.scores_of_changed(original, (&points, &regions), row, &self.prediction.target)
+    }
+
+    /// How many coalitions [`values_inside`](Self::values_inside) sends through the model at once.
+    pub(crate) fn batch_inside(&self, original: &Original) -> usize {
+        match original.reuse() {
+            Some(_) => self.run.batch_of_changed(),
+            None => self.run.batch(),
+        }
+    }
+
+    /// Row `row` as one whose values can be known.
+    pub(crate) fn original(&self, row: usize) -> Result<Original> {
+        Ok(Original::new(&self.x(row)?.contiguous()?))
     }
 
     /// The scores of row `row` under `masks`, `[B, 1 or C, …]` with the row's places: each value is as much the row's as
@@ -151,6 +203,33 @@ impl<'a> Calls<'a> {
         let dtype = self.run.input().dtype();
         let maps = self.rows.iter().zip(values).map(|(row, values)| row.players.spread(values, dtype));
         Ok(Tensor::stack(&maps.collect::<Result<Vec<_>>>()?, 0)?)
+    }
+
+    /// The scores of coalitions that go through the model together.
+    fn scores(&mut self, jobs: &[&(usize, Coalition)], rows: &[usize]) -> Result<Vec<f64>> {
+        if let Some(grid) = self.tokens {
+            let coalitions: Vec<&Coalition> = jobs.iter().map(|job| &job.1).collect();
+            let x = rows.iter().map(|&row| self.x(row)).collect::<Result<Vec<_>>>()?;
+            let points = Tensor::cat(&x, 0)?;
+            let present = tokens::present(&coalitions, grid, &points)?;
+            return self.run.scores_without_tokens((&points, &present), rows, &self.prediction.target);
+        }
+        let parts = jobs.chunk_by(|a, b| a.0 == b.0).map(|jobs| self.points(jobs));
+        let points = Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 0)?;
+        self.run.scores(&points, rows, &self.prediction.target)
+    }
+
+    /// Refuses a model whose score reads what was removed: it would change with the pixels of patches that are absent.
+    fn check_tokens(&mut self, grid: TokenGrid) -> Result<()> {
+        let x = self.x(0)?;
+        let points = Tensor::cat(&[&x, &tokens::other_pixels(&x)?], 0)?;
+        let none = Coalition::empty(grid.rows * grid.columns);
+        let present = tokens::present(&[&none, &none], grid, &points)?;
+        let scores = self.run.scores_without_tokens((&points, &present), &[0, 0], &self.prediction.target)?;
+        match scores[0] == scores[1] {
+            true => Ok(()),
+            false => Err(Error::TokensRead { change: (scores[0] - scores[1]).abs() }),
+        }
     }
 
     /// What is known of a coalition.

@@ -2,6 +2,7 @@
 
 mod calls;
 mod coalition;
+mod tokens;
 
 pub(crate) use calls::Calls;
 pub(crate) use coalition::Coalition;

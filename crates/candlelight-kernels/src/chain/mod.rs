@@ -8,9 +8,15 @@ mod blocks;
 mod conv;
 mod encoder;
 mod maps;
+mod patches;
 mod pool;
+mod region;
+mod relevance;
+mod rules;
 mod run;
+mod shares;
 mod slide;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod winograd;
@@ -19,11 +25,16 @@ mod workspace;
 pub use conv::Multiply;
 pub use encoder::{Dense, Encoder};
 pub use maps::Maps;
+pub use patches::{Known, Work, know, run_changed};
+pub use region::Region;
+pub use relevance::input_signal;
+pub use rules::{AtAdd, AtConv, AtRectifier, Booked, Entry, StepRule};
 pub use run::{Keep, Order, Passed, input_gradient, run};
 
 use crate::{Element, Window};
 use conv::Conv;
 use pool::MaxPool;
+use relevance::BySign;
 use std::sync::Arc;
 use workspace::Spaces;
 
@@ -58,6 +69,7 @@ struct Convolve<T> {
     from: usize,
     plus: Option<usize>,
     end: End,
+    by_sign: BySign<T>,
 }
 
 /// What happens to a sum before it is handed on.
@@ -89,6 +101,21 @@ impl<T: Element> Chain<T> {
         Value { index: self.steps.len(), changes: self.steps.last().map_or(0, Step::changes) }
     }
 
+    /// Whether both have the same steps: not equal ones, the same.
+    fn is(&self, other: &Self) -> bool {
+        let same = |(a, b): (&Step<T>, &Step<T>)| match (a, b) {
+            (Step::Conv(a), Step::Conv(b)) => Arc::ptr_eq(a, b),
+            (Step::Encoder { encoder: a, from: x }, Step::Encoder { encoder: b, from: y }) => {
+                Arc::ptr_eq(a, b) && x == y
+            }
+            (Step::MaxPool { pool: a, from: x }, Step::MaxPool { pool: b, from: y }) => {
+                a.window() == b.window() && x == y
+            }
+            _ => false,
+        };
+        self.steps.len() == other.steps.len() && self.steps.iter().zip(&other.steps).all(same)
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
@@ -108,7 +135,8 @@ impl<T: Element> Chain<T> {
     ) -> Option<Value> {
         let from = self.known(from)?;
         let conv = Conv::new(window, inputs, bias.len(), weight, self.multiply);
-        Some(self.push(Step::Conv(Arc::new(Convolve { conv, bias, from, plus: None, end: End::Linear }))))
+        let (end, by_sign) = (End::Linear, BySign::default());
+        Some(self.push(Step::Conv(Arc::new(Convolve { conv, bias, from, plus: None, end, by_sign }))))
     }
 
     /// A max pool; nothing if `from` is gone.

@@ -1,12 +1,20 @@
 //! Methods that take parts of the input away.
 
 use crate::methods::settings::{
-    feature_ablation, hsic_indices, kernel_shap, lime, partition_shap, rise, shapley_values, sobol_indices,
+    feature_ablation, hsic_indices, kernel_shap, lime, occlusion, partition_shap, rise, shapley_values,
+    sobol_indices,
 };
 use crate::methods::{Family, Method};
 
 /// Every one of them.
 pub(super) const PERTURBATION: &[Method] = &[
+    Method {
+        name: "occlusion",
+        title: "Occlusion",
+        family: Family::Perturbation,
+        paper: "https://arxiv.org/abs/1311.2901",
+        build: |settings| Ok(Box::new(occlusion(settings)?)),
+    },
     Method {
         name: "feature-ablation",
         title: "Feature Ablation",

@@ -56,6 +56,8 @@ pub enum Command {
     Check(Check),
     /// Draws a scene with its ground truth
     Scene(Scene),
+    /// Measures how fourteen methods share out effects that are known
+    Criteria(Json),
     /// Measures accuracy, pointing game and completeness of the bundled models
     Score(Score),
 }
@@ -99,7 +101,7 @@ pub struct Explain {
     #[arg(long, value_name = "N")]
     pub head: Option<usize>,
     /// Steps of a path, samples of a sampler; each paper's own number if not given
-    #[arg(long, value_name = "N")]
+    #[arg(long, visible_alias = "samples", value_name = "N")]
     pub steps: Option<usize>,
     /// Residual of a path or standard error of a sampler at which it stops by itself, such as 0.01
     #[arg(long, value_name = "SHARE")]
@@ -108,8 +110,8 @@ pub struct Explain {
     /// `gaussian[:SHARE]`, `training`; each method's own if not given
     #[arg(long, value_name = "NAME")]
     pub baseline: Option<String>,
-    /// What methods of perturbation take away together: `values`, `pixels`, `grid:8x8`, `patches:16x16`, or the `tokens`
-    /// of a transformer; each method's own if not given
+    /// What methods of perturbation take away together: `auto`, `values`, `pixels`, `grid:ROWS[xCOLUMNS]`,
+    /// `patches:HEIGHT[xWIDTH]`, `slic[:SEGMENTS]`, `quickshift`, `felzenszwalb`, or the `tokens` of a transformer; each method's own if not given
     #[arg(long, value_name = "NAME")]
     pub features: Option<String>,
     /// The window of `occlusion` in pixels, or height,width; an eighth of the image if not given

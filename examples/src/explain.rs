@@ -173,7 +173,12 @@ impl Job<'_> {
                     write::overlay(explained, &finished, folder)?;
                     self.say(&line(&finished, width));
                     self.ledger(&finished);
+                    let partial = finished.map.convergence().partial.is_some();
                     explained.finished.push(finished);
+                    if partial {
+                        explained.interrupted = Some(method.name);
+                        return Ok(());
+                    }
                 }
                 Err(Error::Cancelled { .. }) => {
                     explained.interrupted = Some(method.name);

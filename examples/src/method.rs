@@ -8,7 +8,7 @@ use crate::model::{Opened, Origin};
 use crate::progress::Bar;
 use crate::subject::{Subject, Truth};
 use candle_core::Tensor;
-use candlelight::metrics::{Metric, PointingGame, RelevanceMassAccuracy};
+use candlelight::metrics::{PointingGame, RelevanceMassAccuracy};
 use candlelight::models::scenes::Scene;
 use candlelight::{Attribution, Composite, Error, METHODS, Method, Query, Settings, Target, method};
 use std::time::{Duration, Instant};
@@ -132,9 +132,10 @@ pub fn run(
 }
 
 fn agree(map: &Attribution, truth: &Truth) -> Agreement {
-    let first = |metric: &dyn Metric| metric.score(map, &truth.mask).map(|scores| scores[0]);
-    match (first(&PointingGame::default()), first(&RelevanceMassAccuracy::default())) {
-        (Ok(hit), Ok(mass)) => Agreement::Scores { hit: hit == 1.0, mass },
+    let hits = PointingGame::default().score(map, &truth.mask);
+    let masses = RelevanceMassAccuracy::default().score(map, &truth.mask);
+    match (hits, masses) {
+        (Ok(hits), Ok(masses)) => Agreement::Scores { hit: hits[0] == 1.0, mass: masses[0] },
         (Err(error), _) | (_, Err(error)) => Agreement::None(error.to_string()),
     }
 }

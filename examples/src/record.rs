@@ -113,6 +113,10 @@ struct Converged {
     relative_residual: Option<f64>,
     samples: Option<usize>,
     standard_error: Option<f64>,
+    /// Of a sampler that was cancelled: calls made, of so many.
+    partial: Option<(usize, usize)>,
+    /// Of a linear model of the score: the share of the variance that it explains.
+    fit: Option<f64>,
     relevance: Option<Relevance>,
 }
 
@@ -267,6 +271,8 @@ impl Converged {
             relative_residual: completeness.and_then(|it| it.relative().first().copied()),
             samples: sampling.and_then(|it| it.samples.first().copied()),
             standard_error: sampling.and_then(|it| it.standard_error.first().copied()),
+            partial: convergence.partial.map(|progress| (progress.done, progress.of)),
+            fit: convergence.fit.as_ref().and_then(|fit| fit.explained.first().copied()),
             relevance: convergence.ledger.as_ref().and_then(Relevance::of),
         }
     }

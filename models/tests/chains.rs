@@ -5,7 +5,10 @@
 use candle_core::{DType, Device, Module, Tensor, Var};
 use candle_nn::{VarBuilder, VarMap};
 use candlelight_core::nn::Activation;
-use candlelight_core::{Explain, GradCam, Kind, Model, Tape, check_gradients, layers};
+use candlelight_core::{
+    Attribution, Bounds, Composite, Deconvnet, Explain, GradCam, GuidedBackprop, Kind, LedgerLine, Lrp,
+    Model, Rule, Selector, Tape, check_gradients, layers,
+};
 use candlelight_models::resnet::{Block, ResNet, ResNetConfig, Shortcut, Stage, Stem};
 use candlelight_models::vgg::{Naming, Vgg, VggConfig};
 use candlelight_models::vit::{ViT, ViTConfig, Width};
@@ -14,6 +17,8 @@ use std::collections::HashMap;
 /// Rounding of some hundred sums in double and in single precision, relative to the largest value.
 const DOUBLE: f64 = 1e-11;
 const SINGLE: f64 = 1e-4;
+/// Of relevance in double precision: rules divide by sums that nearly cancel, which a chain rounds otherwise.
+const RELEVANCE: f64 = 1e-8;
 
 fn stages(block: Block) -> Vec<Stage> {
     let stage = |channels, stride| Stage { block, depth: 2, channels, stride };
@@ -110,6 +115,85 @@ fn chains_and_layers_agree_to_rounding() {
         // The gradient jumps where a rectifier is within rounding of 0, and in single precision one often is.
         let [[fused, _], [layered, _]] = side_by_side(&frozen(config, DType::F32), &images(DType::F32));
         assert!(distance(&fused, &layered) < SINGLE, "{what}: {:e}", distance(&fused, &layered));
+    }
+}
+
+fn by_kind(rule: Rule) -> Composite {
+    Composite::by_kind(rule.clone(), rule)
+}
+
+/// Methods whose rules chains know.
+fn methods_of_rules() -> Vec<(&'static str, Box<dyn Explain>)> {
+    let lrp = |composite| Box::new(Lrp::new(composite)) as Box<dyn Explain>;
+    let coarse = Composite::by_kind(Rule::Gamma(0.5), Rule::epsilon(0.25))
+        .with(Selector::Kind(Kind::Add), Rule::Norm(0.1))
+        .with(Selector::Pattern("layer2**.conv*".into()), Rule::epsilon(0.3))
+        .with(Selector::Pattern("layer3**.conv1".into()), Rule::AlphaBeta { alpha: 1.5, beta: 0.5 });
+    vec![
+        ("LRP-0", lrp(by_kind(Rule::epsilon(0.0)))),
+        ("LRP-ε", lrp(by_kind(Rule::epsilon(0.1)))),
+        ("z⁺", lrp(Composite::epsilon_plus())),
+        ("αβ", lrp(Composite::epsilon_alpha2_beta1_flat())),
+        ("γ", lrp(Composite::epsilon_gamma_box(Bounds::OfRow))),
+        ("several", lrp(coarse)),
+        ("guided", Box::new(GuidedBackprop)),
+        ("deconvnet", Box::new(Deconvnet)),
+    ]
+}
+
+/// The map of a model as it runs, and layer by layer: with its convolutions watched.
+fn both_maps(method: &dyn Explain, model: &ResNet, x: &Tensor) -> [Attribution; 2] {
+    let listed = layers(model, x).unwrap();
+    let convs: Vec<&str> =
+        listed.iter().filter(|layer| layer.kind == Kind::Conv).map(|layer| layer.name.as_str()).collect();
+    let watched = |x: &Tensor| Ok(Tape::record(model, x, &convs)?.output().clone());
+    [method.attribute(model, &(x, 1).into()).unwrap(), method.attribute(&watched, &(x, 1).into()).unwrap()]
+}
+
+fn lines(map: &Attribution) -> Vec<LedgerLine> {
+    map.convergence().ledger.as_ref().map_or_else(Vec::new, |ledger| ledger.lines.clone())
+}
+
+/// The largest difference between numbers of two lines, in units of the largest number.
+fn apart(a: &LedgerLine, b: &LedgerLine) -> f64 {
+    assert_eq!((&a.layer, a.kind, &a.rule), (&b.layer, b.kind, &b.rule));
+    let numbers = |line: &LedgerLine| {
+        assert_eq!(line.received.len(), line.passed.len());
+        [&line.received[..], &line.passed, &line.bias, &line.stabiliser].concat()
+    };
+    let largest = |values: &mut dyn Iterator<Item = f64>| values.fold(0.0, |most: f64, v| most.max(v.abs()));
+    let (a, b) = (numbers(a), numbers(b));
+    assert_eq!(a.len(), b.len());
+    largest(&mut a.iter().zip(&b).map(|(a, b)| a - b)) / largest(&mut b.iter().copied())
+}
+
+#[test]
+fn chains_and_layers_agree_under_rules_in_their_maps_and_in_every_line_of_the_ledger() {
+    let x = images(DType::F64).narrow(0, 0, 6).unwrap();
+    for (what, config) in &configs()[..3] {
+        let model = frozen(config.clone(), DType::F64);
+        for (name, method) in methods_of_rules() {
+            let [fused, layered] = both_maps(&*method, &model, &x);
+            let off = distance(fused.values(), layered.values());
+            assert!(off > 0.0, "{what}, {name}: both ran as layers");
+            assert!(off < RELEVANCE, "{what}, {name}: {off:e}");
+            let (fused, layered) = (lines(&fused), lines(&layered));
+            assert_eq!(fused.len(), layered.len(), "{what}, {name}");
+            for (a, b) in fused.iter().zip(&layered) {
+                assert!(apart(a, b) < RELEVANCE, "{what}, {name}, {}: {:e}", a.layer, apart(a, b));
+            }
+        }
+    }
+}
+
+#[test]
+fn rules_that_chains_do_not_know_run_as_layers() {
+    let x = images(DType::F64).narrow(0, 0, 1).unwrap();
+    let model = frozen(configs()[1].1.clone(), DType::F64);
+    let unmerged = by_kind(Rule::epsilon(0.1)).with(Selector::Kind(Kind::BatchNorm), Rule::Gradient);
+    for composite in [by_kind(Rule::WSquare), by_kind(Rule::Excitation), unmerged] {
+        let [plain, watched] = both_maps(&Lrp::new(composite), &model, &x);
+        assert_eq!(distance(plain.values(), watched.values()), 0.0);
     }
 }
 

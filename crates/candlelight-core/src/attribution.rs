@@ -2,6 +2,7 @@
 
 use crate::resize::{bilinear, place};
 use crate::schedule::Prediction;
+use crate::target::Resolved;
 use crate::{Convergence, Cost, Placement, Result, Reuse};
 use candle_core::Tensor;
 
@@ -59,6 +60,13 @@ impl Attribution {
             cost,
             reuse: None,
         }
+    }
+
+    /// A map that was made elsewhere, to be drawn and measured: `values` of the input's shape, or `[N, 1, h, w]`. It
+    /// explains no class, and nothing is known of how it converged.
+    pub fn given(method: impl Into<String>, values: &Tensor) -> Self {
+        let nothing = Prediction { target: Resolved::Classes(Vec::new()), scores: Vec::new() };
+        Self::new(method.into(), values.detach(), nothing, Convergence::exact(), Cost::default())
     }
 
     /// The method's name as in the registry; composed methods name their parts.

@@ -1,6 +1,6 @@
 //! How far an explanation can be trusted to be what its formula says.
 
-use crate::Ledger;
+use crate::{Ledger, Progress};
 
 /// The completeness of path methods: the attributions of a row should sum to a difference of scores.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +35,16 @@ pub struct Sampling {
     pub standard_error: Vec<f64>,
 }
 
+/// How well a linear model of the score, fitted around the row, fits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fit {
+    /// Per row the share of the samples' weighted variance that the model explains, R²: 1 where the score is linear in the
+    /// features; where it is near 0, the coefficients say nothing.
+    pub explained: Vec<f64>,
+    /// Per row what the model says where every feature is absent, in units of the score.
+    pub intercept: Vec<f64>,
+}
+
 /// What an [`Attribution`](crate::Attribution) knows about its own convergence.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Convergence {
@@ -42,6 +52,10 @@ pub struct Convergence {
     pub completeness: Option<Completeness>,
     /// For methods that sample.
     pub sampling: Option<Sampling>,
+    /// Of a sampler that was cancelled: how far it was when it handed back what it had.
+    pub partial: Option<Progress>,
+    /// For linear models of the score: how well they fit.
+    pub fit: Option<Fit>,
     /// For paths: per row how many gradients were taken along it, or along all of them.
     pub steps: Option<Vec<usize>>,
     /// For rules that share relevance out: what became of it at every layer.

@@ -5,8 +5,10 @@
 //! the one call into [`gemm`](https://docs.rs/gemm).
 
 mod adaptive;
+mod carrier;
 pub mod chain;
 mod conv2d;
+mod counted;
 mod element;
 mod erf;
 mod exp;
@@ -20,7 +22,9 @@ mod simd;
 mod window;
 
 pub use adaptive::{adaptive_maxima, adaptive_range};
+pub use carrier::{CARRIER, carrying, stabilised};
 pub use conv2d::{Conv2d, conv2d, conv2d_input_gradient, conv2d_weight_gradient};
+pub use counted::{replace_counted, sum_of_pairs};
 pub use element::Element;
 pub use erf::{gelu, gelu_derivative};
 pub use gemm::{Matrix, Onto, Threads, gemm, gemm_onto};

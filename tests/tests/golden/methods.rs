@@ -76,6 +76,10 @@ pub const METHODS: &[(&str, Run)] = &[
     ("transformer_attribution", attention::relevance),
     ("occlusion", perturbation::occlusion),
     ("feature_ablation", perturbation::feature_ablation),
+    ("shapley", perturbation::shapley),
+    ("shapley/kernel_shap", perturbation::shapley_and_kernel),
+    ("lime", perturbation::lime),
+    ("rise", perturbation::rise),
 ];
 
 impl Setup<'_> {

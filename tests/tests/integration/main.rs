@@ -17,6 +17,7 @@ mod readme;
 mod refusals;
 mod rivals;
 mod rules;
+mod sampled;
 mod sanity;
 mod stopping;
 mod targets;

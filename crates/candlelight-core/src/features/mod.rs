@@ -1,11 +1,13 @@
 //! What is taken away together: the features of an input, or the players of a game.
 
+mod grouping;
 mod players;
 
+pub use grouping::Grouping;
 pub(crate) use players::Players;
 
 use crate::methods::at_least_one;
-use crate::{Error, Result};
+use crate::{Error, Result, Segmentation};
 use candle_core::{DType, Tensor};
 
 /// Rows and columns of the grid that [`Features::Auto`] lays over an image.
@@ -55,6 +57,8 @@ pub enum Features {
     /// Labels of whole numbers from 0 on, `[1, …]` for all rows or `[N, …]`, each axis as long as the input's or 1:
     /// what has the same label is one feature. Labels need not follow each other.
     Mask(Tensor),
+    /// The segments of an image, channels together: others for every row.
+    Superpixels(Segmentation),
     /// The patches of a vision transformer whose attention is that of [`nn`](crate::nn). An absent token is removed, not
     /// greyed: nobody attends to it, as if the sequence were shorter, and no baseline is needed. Exact for models whose
     /// score reads the tokens before the patches; one that reads the patches themselves (a mean over tokens) is refused.
@@ -82,6 +86,10 @@ impl Features {
                 at_least_one("number of the grid's rows", rows)?;
                 at_least_one("number of the grid's columns", columns)?;
                 Players::product(&[vec![0], cells(tall, rows), cells(wide, columns)], input.device())
+            }
+            Self::Superpixels(segmentation) => {
+                let labels = segmentation.of(&input.get(row)?)?.to_dtype(DType::I64)?;
+                Players::labelled(&labels, input.device())
             }
             Self::Tokens => Err(Error::Setting {
                 setting: "features of this method",

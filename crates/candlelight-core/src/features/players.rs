@@ -1,6 +1,7 @@
 //! The features of one row: who belongs to which, and how many there are.
 
 use crate::perturb::Coalition;
+use crate::schedule::to_f64;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 
@@ -57,10 +58,38 @@ impl Players {
         self.count
     }
 
+    /// Where each feature lies: the mean place of its elements along every axis of the map.
+    pub(crate) fn centres(&self) -> Result<Vec<Vec<f64>>> {
+        let mut sums = vec![(0.0, vec![0.0; self.shape.len()]); self.count];
+        for (element, label) in self.labels.to_vec1::<u32>()?.into_iter().enumerate() {
+            let (count, places) = &mut sums[label as usize];
+            *count += 1.0;
+            let mut left = element;
+            for (place, length) in places.iter_mut().zip(&self.shape).rev() {
+                *place += (left % length) as f64;
+                left /= length;
+            }
+        }
+        let mean = |(count, places): (f64, Vec<f64>)| places.into_iter().map(|sum| sum / count).collect();
+        Ok(sums.into_iter().map(mean).collect())
+    }
+
     /// The map in which every element has the value of its feature, of the map's shape.
     pub(crate) fn spread(&self, values: &[f64], dtype: DType) -> Result<Tensor> {
         let values = Tensor::new(values, self.labels.device())?.to_dtype(dtype)?;
         Ok(values.index_select(&self.labels, 0)?.reshape(&self.shape[..])?)
+    }
+
+    /// The sum over each feature of `map`, a row with the features' places; channels are summed where features have one.
+    pub(crate) fn totals(&self, map: &Tensor) -> Result<Vec<f64>> {
+        let one = self.shape[0] == 1 && map.dims()[0] != 1;
+        let map = if one { map.sum_keepdim(0)? } else { map.clone() };
+        let values = to_f64(&map.broadcast_as(&self.shape[..])?)?;
+        let mut totals = vec![0.0; self.count];
+        for (&feature, value) in self.labels.to_vec1::<u32>()?.iter().zip(values) {
+            totals[feature as usize] += value;
+        }
+        Ok(totals)
     }
 
     /// For every coalition 1 where an element is present and 0 where it is absent, `[B, …]` with the map's shape.
@@ -97,6 +126,15 @@ mod tests {
         let mask = Tensor::new(&[[[[7i64, 2], [2, 90]]]], &Device::Cpu)?;
         let found = labels(&Features::Mask(mask), &[5, 3, 2, 2])?;
         assert_eq!(found, (vec![1, 0, 0, 2], 3, vec![1, 2, 2]));
+        Ok(())
+    }
+
+    #[test]
+    fn a_feature_lies_where_its_elements_are_in_the_mean() -> Result<()> {
+        let input = Tensor::zeros((1, 3, 4, 6), DType::F64, &Device::Cpu)?;
+        let players = Features::Grid { rows: 2, columns: 2 }.players(&input, 0)?;
+        let expected = [[0.0, 0.5, 1.0], [0.0, 0.5, 4.0], [0.0, 2.5, 1.0], [0.0, 2.5, 4.0]];
+        assert_eq!(players.centres()?, expected.map(Vec::from));
         Ok(())
     }
 

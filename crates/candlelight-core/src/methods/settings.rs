@@ -1,8 +1,9 @@
 //! What a caller may set on a method by its name, and the methods that have much of it.
 
 use super::{
-    ClassActivation, DeepLift, DeepLiftShap, ExpectedGradients, FeatureAblation, IntegratedGradients,
-    Occlusion, RawAttention, SmoothGrad, Weighting,
+    ClassActivation, DeepLift, DeepLiftShap, ExpectedGradients, FeatureAblation, HsicIndices,
+    IntegratedGradients, KernelShap, Lime, Occlusion, PartitionShap, RawAttention, Rise, ShapleyValues,
+    SmoothGrad, SobolIndices, Weighting,
 };
 use crate::{Baseline, Composite, Error, Explain, Features, References, Result};
 use candle_core::Tensor;
@@ -123,6 +124,54 @@ pub(super) fn feature_ablation(settings: &Settings) -> Result<FeatureAblation> {
     let method =
         set(FeatureAblation::default(), &settings.features, |_, features| FeatureAblation::of(features));
     Ok(set(method, &settings.one_baseline()?, FeatureAblation::baseline))
+}
+
+pub(super) fn rise(settings: &Settings) -> Result<Rise> {
+    let method = set(Rise::default(), &settings.until, Rise::until);
+    let method = set(method, &settings.steps, Rise::samples);
+    Ok(set(method, &settings.one_baseline()?, Rise::baseline))
+}
+
+pub(super) fn lime(settings: &Settings) -> Result<Lime> {
+    let method = set(Lime::default(), &settings.until, Lime::until);
+    let method = set(method, &settings.steps, Lime::samples);
+    let method = set(method, &settings.features, Lime::features);
+    Ok(set(method, &settings.one_baseline()?, Lime::baseline))
+}
+
+pub(super) fn kernel_shap(settings: &Settings) -> Result<KernelShap> {
+    let method = set(KernelShap::default(), &settings.until, KernelShap::until);
+    let method = set(method, &settings.steps, KernelShap::samples);
+    let method = set(method, &settings.features, KernelShap::features);
+    Ok(set(method, &settings.one_baseline()?, KernelShap::baseline))
+}
+
+pub(super) fn shapley_values(settings: &Settings) -> Result<ShapleyValues> {
+    let method = set(ShapleyValues::default(), &settings.until, ShapleyValues::until);
+    let method = set(method, &settings.steps, ShapleyValues::samples);
+    let method = set(method, &settings.features, ShapleyValues::features);
+    Ok(set(method, &settings.one_baseline()?, ShapleyValues::baseline))
+}
+
+pub(super) fn partition_shap(settings: &Settings) -> Result<PartitionShap> {
+    let method = set(PartitionShap::default(), &settings.until, PartitionShap::until);
+    let method = set(method, &settings.steps, PartitionShap::samples);
+    let method = set(method, &settings.features, PartitionShap::features);
+    Ok(set(method, &settings.one_baseline()?, PartitionShap::baseline))
+}
+
+pub(super) fn sobol_indices(settings: &Settings) -> Result<SobolIndices> {
+    let method = set(SobolIndices::default(), &settings.until, SobolIndices::until);
+    let method = set(method, &settings.steps, SobolIndices::samples);
+    let method = set(method, &settings.features, SobolIndices::features);
+    Ok(set(method, &settings.one_baseline()?, SobolIndices::baseline))
+}
+
+pub(super) fn hsic_indices(settings: &Settings) -> Result<HsicIndices> {
+    let method = set(HsicIndices::default(), &settings.until, HsicIndices::until);
+    let method = set(method, &settings.steps, HsicIndices::samples);
+    let method = set(method, &settings.features, HsicIndices::features);
+    Ok(set(method, &settings.one_baseline()?, HsicIndices::baseline))
 }
 
 pub(super) fn occlusion(settings: &Settings) -> Result<Occlusion> {

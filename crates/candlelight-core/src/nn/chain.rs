@@ -2,7 +2,8 @@
 
 use super::changed::{self, Knowable};
 use super::elements::{has_kernels, lend, with_element};
-use super::{Act, Activation, BatchNorm, Conv2d, EncoderLayers, MaxPool2d, is_frozen, multiply};
+use super::recorder::{Recorder, folded};
+use super::{BatchNorm, Conv2d, chain_rules, multiply};
 use crate::scope::{self, Kind, slides};
 use crate::vjp::vjp_of_fresh;
 use candle_core::{DType, Result, Tensor};
@@ -62,8 +63,10 @@ use candlelight_kernels::chain::{self as kernels, Keep, Maps, Order, Value};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Chain {
-    links: Links,
-    layers: Vec<(String, Kind)>,
+    pub(super) links: Links,
+    pub(super) layers: Vec<(String, Kind)>,
+    /// The convolutions with the batch norms behind them.
+    pub(super) convs: Vec<(Conv2d, Option<BatchNorm>)>,
     output: Option<String>,
 }
 
@@ -97,13 +100,19 @@ pub fn run_parts(parts: &[&dyn Part], x: &Tensor) -> Result<Tensor> {
                 chains.len()
             }
             None => {
-                x = first.layers(&x)?;
+                x = alone(*first, &x)?;
                 1
             }
         };
         rest = &rest[ran..];
     }
     Ok(x)
+}
+
+/// Runs one part that somebody looks into: as one operation under rules that chains know, else as layers.
+fn alone(part: &dyn Part, x: &Tensor) -> Result<Tensor> {
+    let ran = part.chain().map(|chain| chain_rules::run(chain, x)).transpose()?.flatten();
+    ran.map_or_else(|| part.layers(x), Ok)
 }
 
 /// The last of the first parts whose output is replaced while nobody looks at those before it: its name, what to show in
@@ -135,14 +144,11 @@ fn run(chains: &[&Chain], x: &Tensor) -> Result<Option<Tensor>> {
     let Some((order, from)) = maps_of(x) else { return Ok(None) };
     let Some(last) = chains.last().filter(|_| has_kernels(x)) else { return Ok(None) };
     let y = with_element!(x, T => run_as::<T>(chains, (order, from), x))?;
-    match (y, &last.output) {
-        (Some(y), Some(name)) => scope::tap(name, &y).map(Some),
-        (y, _) => Ok(y),
-    }
+    y.map(|y| last.shown(y)).transpose()
 }
 
 /// Images `[N, C, H, W]` and tokens `[N, T, D]` as chains have them.
-fn maps_of(x: &Tensor) -> Option<(Order, Maps)> {
+pub(super) fn maps_of(x: &Tensor) -> Option<(Order, Maps)> {
     match *x.dims() {
         [images, channels, height, width] => {
             Some((Order::ChannelsFirst, Maps { images, height, width, channels }))
@@ -155,7 +161,7 @@ fn maps_of(x: &Tensor) -> Option<(Order, Maps)> {
 }
 
 #[derive(Clone, Debug)]
-enum Links {
+pub(super) enum Links {
     F32(kernels::Chain<f32>),
     F64(kernels::Chain<f64>),
 }
@@ -169,9 +175,7 @@ macro_rules! of_links {
         }
     };
 }
-
-/// Where a [`Chain`] is recorded. Every layer gives the value that it makes, or nothing if it cannot be part of a chain.
-pub struct Recorder(Chain);
+pub(super) use of_links;
 
 impl Chain {
     /// The chain that `layers` records, which gives the value recorded last; `None` as soon as a layer cannot be part
@@ -181,7 +185,7 @@ impl Chain {
     /// must follow a convolution or an add directly, and an add must follow one of its addends directly.
     pub fn record(layers: impl FnOnce(&mut Recorder) -> Option<Value>) -> Option<Self> {
         let links = Links::F32(kernels::Chain::new(multiply::wanted()));
-        let mut recorder = Recorder(Self { links, layers: Vec::new(), output: None });
+        let mut recorder = Recorder(Self { links, layers: Vec::new(), convs: Vec::new(), output: None });
         let output = layers(&mut recorder)?;
         let last = of_links!(&recorder.0.links, chain => !chain.is_empty() && chain.output() == output);
         last.then_some(recorder.0)
@@ -192,7 +196,21 @@ impl Chain {
         Self { output: Some(name.into()), ..self }
     }
 
-    fn dtype(&self) -> DType {
+    /// The weight of the convolution at this place among them, with its batch norm folded in, as one row.
+    pub(super) fn weight(&self, index: usize) -> Result<Tensor> {
+        let (conv, norm) = &self.convs[index];
+        folded(conv, norm.as_ref())?.0.flatten_all()
+    }
+
+    /// Its output `y`, shown to the scope if it has a name.
+    pub(super) fn shown(&self, y: Tensor) -> Result<Tensor> {
+        match &self.output {
+            Some(name) => scope::tap(name, &y),
+            None => Ok(y),
+        }
+    }
+
+    pub(super) fn dtype(&self) -> DType {
         match self.links {
             Links::F32(_) => DType::F32,
             Links::F64(_) => DType::F64,
@@ -231,7 +249,7 @@ fn run_as<T: Knowable>(
     if let Some(changes) = scope::changes_of(x)
         && let Some((y, to)) = changed::run::<T>(chains, (order, from), x, &changes)?
     {
-        return tensor_of(y, (order, to), x).map(Some);
+        return shaped(y, order, to, x).map(Some);
     }
     let Some(links) = chains.iter().map(|chain| T::links(chain)).collect::<Option<Vec<_>>>() else {
         return Ok(None);
@@ -241,7 +259,7 @@ fn run_as<T: Knowable>(
     let Some((y, passed)) = ran else { return Ok(None) };
     tell_windows(&links, from);
     scope::holds(passed.bytes());
-    let y = tensor_of(y, (order, passed.output()), x)?;
+    let y = shaped(y, order, passed.output(), x)?;
     if !x.track_op() {
         return Ok(Some(y));
     }
@@ -255,8 +273,8 @@ fn run_as<T: Knowable>(
     vjp_of_fresh(&[x], y, pullback).map(Some)
 }
 
-/// What came out for `x`, as candle has it.
-fn tensor_of<T: Linked>(y: Vec<T>, (order, maps): (Order, Maps), x: &Tensor) -> Result<Tensor> {
+/// What came out as a tensor beside `x`.
+pub(super) fn shaped<T: Linked>(y: Vec<T>, order: Order, maps: Maps, x: &Tensor) -> Result<Tensor> {
     let Maps { images, height, width, channels } = maps;
     match order {
         Order::ChannelsFirst => Tensor::from_vec(y, (images, channels, height, width), x.device()),
@@ -265,93 +283,11 @@ fn tensor_of<T: Linked>(y: Vec<T>, (order, maps): (Order, Maps), x: &Tensor) -> 
 }
 
 /// Tells the scope where the windows lie, as the layers would.
-fn tell_windows<T: Linked>(links: &[&kernels::Chain<T>], from: Maps) {
+pub(super) fn tell_windows<T: Linked>(links: &[&kernels::Chain<T>], from: Maps) {
     links.iter().try_fold(from, |from, links| {
         links.windows(from)?.iter().for_each(|(window, from, to)| slides(window, *from, *to));
         links.maps(from)
     });
-}
-
-impl Recorder {
-    /// The chain's input.
-    pub fn input(&self) -> Value {
-        of_links!(&self.0.links, chain => chain.input())
-    }
-
-    /// A convolution and the batch norm behind it.
-    pub fn conv(&mut self, x: Value, conv: &Conv2d, norm: Option<&BatchNorm>) -> Option<Value> {
-        let Conv2d { weight, bias, config, name } = conv;
-        let frozen = is_frozen(weight, bias) && !norm.is_some_and(BatchNorm::is_trained);
-        if !frozen || config.groups != 1 || !has_kernels(weight) {
-            return None;
-        }
-        let window = conv.window().ok()?;
-        let (weight, bias) = folded(conv, norm).ok()?;
-        let inputs = weight.dim(1).ok()?;
-        self.fits(weight.dtype())?;
-        self.0.layers.push((name.clone(), Kind::Conv));
-        self.0.layers.extend(norm.map(|norm| (norm.name().to_owned(), Kind::BatchNorm)));
-        let weight = weight.flatten_all().ok()?;
-        of_links!(&mut self.0.links, chain => {
-            chain.conv(x, window, inputs, &weight.to_vec1().ok()?, bias.to_vec1().ok()?)
-        })
-    }
-
-    /// An activation; only a rectifier can be part of a chain.
-    pub fn act(&mut self, x: Value, act: &Act) -> Option<Value> {
-        if act.activation() != Activation::Relu {
-            return None;
-        }
-        self.0.layers.push((act.name().to_owned(), Kind::Activation));
-        of_links!(&mut self.0.links, chain => chain.relu(x))
-    }
-
-    /// A residual add, shown as `name` where it runs as a layer.
-    pub fn add(&mut self, a: Value, b: Value, name: &str) -> Option<Value> {
-        self.0.layers.push((name.to_owned(), Kind::Add));
-        of_links!(&mut self.0.links, chain => chain.add(a, b))
-    }
-
-    /// A max pool.
-    pub fn max_pool(&mut self, x: Value, pool: &MaxPool2d) -> Option<Value> {
-        let window = pool.floor_window()?;
-        self.0.layers.push((pool.name().to_owned(), Kind::Pool));
-        of_links!(&mut self.0.links, chain => chain.max_pool(x, window))
-    }
-
-    /// A transformer block on tokens.
-    pub fn encoder(&mut self, x: Value, layers: &EncoderLayers) -> Option<Value> {
-        self.fits(layers.dtype()?)?;
-        self.0.layers.extend(layers.names());
-        of_links!(&mut self.0.links, chain => chain.encoder(x, layers.weights().ok()?))
-    }
-
-    /// A block or stage that ends here and is shown as `name` where it runs as layers.
-    pub fn tap(&mut self, name: &str) {
-        self.0.layers.push((name.to_owned(), Kind::Tap));
-    }
-
-    /// Whether weights of this type can join; the first ones decide.
-    fn fits(&mut self, dtype: DType) -> Option<()> {
-        let empty = of_links!(&self.0.links, chain => chain.is_empty());
-        if empty && dtype == DType::F64 {
-            self.0.links = Links::F64(kernels::Chain::default());
-        }
-        (self.0.dtype() == dtype).then_some(())
-    }
-}
-
-/// Weight and bias of a convolution with the batch norm behind it folded in.
-fn folded(conv: &Conv2d, norm: Option<&BatchNorm>) -> Result<(Tensor, Tensor)> {
-    let weight = conv.weight().detach();
-    let bias = match conv.bias() {
-        Some(bias) => bias.detach(),
-        None => Tensor::zeros(weight.dim(0)?, weight.dtype(), weight.device())?,
-    };
-    let Some(norm) = norm else { return Ok((weight, bias)) };
-    let (scale, shift) = norm.affine()?;
-    let bias = ((bias * &scale)? + shift)?;
-    Ok((weight.broadcast_mul(&scale.reshape(((), 1, 1, 1))?)?, bias))
 }
 
 #[cfg(test)]

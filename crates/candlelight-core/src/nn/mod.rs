@@ -52,6 +52,7 @@ mod adaptive;
 mod attention;
 pub mod batch_norm;
 mod chain;
+mod chain_rules;
 mod changed;
 pub mod conv;
 mod conv1d;
@@ -70,6 +71,7 @@ mod normalise;
 pub mod ops;
 mod planes;
 mod pool2d;
+mod recorder;
 mod resample;
 pub mod rotary_emb;
 mod ruled;
@@ -85,7 +87,7 @@ pub use adaptive::{AdaptiveAvgPool2d, AdaptiveMaxPool2d};
 pub use attention::attention;
 pub use batch_norm::{BatchNorm, batch_norm};
 pub use candlelight_kernels::chain::Value;
-pub use chain::{Chain, Part, Recorder, run_parts};
+pub use chain::{Chain, Part, run_parts};
 pub use conv_transpose::{
     ConvTranspose1d, ConvTranspose2d, conv_transpose1d, conv_transpose1d_no_bias, conv_transpose2d,
     conv_transpose2d_no_bias,
@@ -101,6 +103,7 @@ pub(crate) use mean_exponential::mean_exponential;
 pub use multiply::without_winograd;
 pub use ops::Dropout;
 pub use pool2d::{AvgPool2d, Extent, GlobalAvgPool, MaxPool2d, Padded};
+pub use recorder::Recorder;
 pub use softmax::{softmax, softmax_last_dim};
 pub use upsample::{Corners, Upsample};
 

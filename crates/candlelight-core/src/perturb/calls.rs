@@ -2,6 +2,7 @@
 
 use super::{Coalition, tokens};
 use crate::features::Players;
+use crate::sampled::Sampled;
 use crate::schedule::{Prediction, Run, check_input};
 use crate::scope::Original;
 use crate::{Attribution, Baseline, Convergence, Error, Features, Model, Query, Result, TokenGrid};
@@ -68,7 +69,8 @@ impl<'a> Calls<'a> {
         baseline.check(input)?;
         let row = |row| Asked::new(players(row)?, baseline.at(input, row)?);
         let rows = (0..input.dims()[0]).map(row).collect::<Result<Vec<_>>>()?;
-        let all = rows.iter().map(|row| 1 + planned(&row.players)).sum();
+        let planned = rows.iter().map(|row| planned(&row.players));
+        let all = planned.fold(rows.len(), usize::saturating_add);
         let mut run = Run::new(model, query, all)?;
         let prediction = run.predict()?;
         Ok(Self { run, prediction, rows, tokens: None })
@@ -153,7 +155,6 @@ impl<'a> Calls<'a> {
     ///
     /// # Errors
     /// As [`values`](Self::values).
-    #[cfg_attr(not(test), expect(dead_code, reason = "for methods with soft masks"))]
     pub(crate) fn blended(&mut self, row: usize, masks: &Tensor) -> Result<Vec<f64>> {
         let count = masks.dims()[0];
         let mut scores = Vec::with_capacity(count);
@@ -166,6 +167,16 @@ impl<'a> Calls<'a> {
         Ok(scores)
     }
 
+    /// The scores of row `row` with so much of each feature, from 0 to 1, and the rest of it the baseline's.
+    ///
+    /// # Errors
+    /// As [`values`](Self::values).
+    pub(crate) fn strengths(&mut self, row: usize, strengths: &[&[f64]]) -> Result<Vec<f64>> {
+        let dtype = self.run.input().dtype();
+        let masks = strengths.iter().map(|values| self.players(row).spread(values, dtype));
+        self.blended(row, &Tensor::stack(&masks.collect::<Result<Vec<_>>>()?, 0)?)
+    }
+
     /// The answer: `values` has one number for every feature of every row.
     pub(crate) fn attribution(
         mut self,
@@ -173,11 +184,27 @@ impl<'a> Calls<'a> {
         values: &[Vec<f64>],
         convergence: Convergence,
     ) -> Result<Attribution> {
-        self.run.finish()?;
+        if convergence.partial.is_none() {
+            self.run.finish()?;
+        }
+        let maps = self.maps(values.iter())?;
+        Ok(Attribution::new(name, maps, self.prediction, convergence, self.run.cost()))
+    }
+
+    /// The answer of a sampler, with the standard error of every value.
+    pub(crate) fn sampled(self, name: String, sampled: Sampled) -> Result<Attribution> {
+        let Sampled { estimates, convergence } = sampled;
+        let errors = convergence.sampling.is_some();
+        let errors = errors.then(|| self.maps(estimates.iter().map(|e| &e.errors))).transpose()?;
+        let values: Vec<Vec<f64>> = estimates.into_iter().map(|estimate| estimate.values).collect();
+        Ok(Attribution { error: errors, ..self.attribution(name, &values, convergence)? })
+    }
+
+    /// One number for every feature of every row, as maps.
+    fn maps<'v>(&self, values: impl Iterator<Item = &'v Vec<f64>>) -> Result<Tensor> {
         let dtype = self.run.input().dtype();
         let maps = self.rows.iter().zip(values).map(|(row, values)| row.players.spread(values, dtype));
-        let maps = Tensor::stack(&maps.collect::<Result<Vec<_>>>()?, 0)?;
-        Ok(Attribution::new(name, maps, self.prediction, convergence, self.run.cost()))
+        Ok(Tensor::stack(&maps.collect::<Result<Vec<_>>>()?, 0)?)
     }
 
     /// The scores of coalitions that go through the model together.

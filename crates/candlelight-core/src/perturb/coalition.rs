@@ -54,6 +54,11 @@ impl Coalition {
         self.words[player / WORD] >> (player % WORD) & 1 == 1
     }
 
+    /// How many may be present.
+    pub(crate) fn players(&self) -> usize {
+        self.players
+    }
+
     /// How many are present.
     pub(crate) fn size(&self) -> usize {
         self.words.iter().map(|word| word.count_ones() as usize).sum()

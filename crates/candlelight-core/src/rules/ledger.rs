@@ -4,6 +4,7 @@ use super::ratio::carrying_sums;
 use super::{Rule, ratio};
 use crate::scope::Kind;
 use candle_core::{Result, Tensor};
+use candlelight_kernels::chain::Entry;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -150,6 +151,16 @@ impl Account {
         Ok(s)
     }
 
+    /// Notes all that became of relevance at a layer of a chain; nothing where it hands back its gradient.
+    pub fn enter(&self, entry: Entry) {
+        self.write(|line| {
+            plus(&mut line.received, &entry.received);
+            plus(&mut line.passed, &entry.passed);
+            plus(&mut line.bias, &entry.bias);
+            plus(&mut line.stabiliser, &entry.stabiliser);
+        });
+    }
+
     fn add(
         &self,
         to: impl FnOnce(&mut LedgerLine) -> &mut Vec<f64>,
@@ -159,13 +170,15 @@ impl Account {
             return Ok(());
         }
         let rows = rows()?;
-        self.write(|line| {
-            let sums = to(line);
-            sums.resize(rows.len(), 0.0);
-            sums.iter_mut().zip(&rows).for_each(|(sum, row)| *sum += row);
-        });
+        self.write(|line| plus(to(line), &rows));
         Ok(())
     }
+}
+
+/// sums + rows, row by row.
+fn plus(sums: &mut Vec<f64>, rows: &[f64]) {
+    sums.resize(rows.len(), 0.0);
+    sums.iter_mut().zip(rows).for_each(|(sum, row)| *sum += row);
 }
 
 fn scaled(rows: Vec<f64>, times: f64) -> Result<Vec<f64>> {

@@ -1,7 +1,7 @@
 //! Rules: what a layer does with the signal that flows back, in place of its gradient.
 //!
 //! The signal lives in *gradient space*: relevance is activation times signal, R = c(a) · g, so that sums, reshapes and
-//! concatenations of candle conserve it by themselves. c keeps a number away from 0 ([`CARRIER`]): relevance that a rule
+//! concatenations of candle conserve it by themselves. c keeps a number away from 0 ([`CARRIER`](candlelight_kernels::CARRIER)): relevance that a rule
 //! gives to an activation of 0 is carried, too.
 //!
 //! Whoever adds a rule adds a variant of [`Rule`], says in [`Rule::fits`] which layers have a form under it, and writes
@@ -23,10 +23,6 @@ use std::fmt;
 
 /// What a denominator z becomes: z + sign(z) · this, with sign(0) = 1. The value of zennit.
 pub const STABILISER: f64 = 1e-6;
-
-/// What is taken in place of an activation that is smaller, with its sign: relevance on a dead unit is a signal of
-/// R / 2⁻⁶⁰ there, which single precision can hold, and 2⁻⁶⁰ is nothing beside a stabiliser.
-pub(crate) const CARRIER: f64 = 1.0 / (1u64 << 60) as f64;
 
 /// What a bias does with relevance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,29 +1,9 @@
 //! Ratios of activations and signals, elementwise.
 
-use super::CARRIER;
 use crate::nn::elements::{Number, has_kernels, lend, with_element, zip_map};
 use candle_core::{DType, Result, Tensor};
-use candlelight_kernels::Element;
+use candlelight_kernels::{self as kernels, CARRIER, Element, carrying, stabilised};
 use rayon::prelude::*;
-
-/// The activation that carries relevance: `x`, kept away from 0.
-#[inline(always)]
-fn carrying<T: Element>(x: T) -> T {
-    let least = T::from_f64(CARRIER);
-    if x >= least || x <= -least {
-        x
-    } else if x >= T::ZERO {
-        least
-    } else {
-        -least
-    }
-}
-
-/// x + ε sign x of the carrying activation.
-#[inline(always)]
-fn stabilised<T: Element>(x: T, epsilon: T) -> T {
-    if x >= T::ZERO { carrying(x) + epsilon } else { carrying(x) - epsilon }
-}
 
 /// c(y) / c(x).
 #[inline(always)]
@@ -133,7 +113,7 @@ pub(super) fn by_sign(y: &Tensor, r: &Tensor) -> Result<(Tensor, Tensor)> {
 }
 
 /// Whether an element is below 0.
-pub(super) fn any_negative(x: &Tensor) -> Result<bool> {
+pub(crate) fn any_negative(x: &Tensor) -> Result<bool> {
     if !has_kernels(x) {
         return Ok(x.lt(0.0)?.max_all()?.to_scalar::<u8>()? > 0);
     }
@@ -142,62 +122,41 @@ pub(super) fn any_negative(x: &Tensor) -> Result<bool> {
     })
 }
 
+/// Elements that one sum takes: fixed, so that the number of threads does not change how sums are rounded.
+const BLOCK: usize = 1 << 14;
+
 /// `f` of every pair of elements, and per row the sums of two numbers that it counts.
 fn counted<T: Number>(
     a: &Tensor,
     b: &Tensor,
-    f: impl Fn(T, T) -> (T, [f64; 2]) + Sync,
+    f: impl Fn(T, T) -> (T, [f64; 2]) + Copy + Sync,
 ) -> Result<(Tensor, [Vec<f64>; 2])> {
-    let width = (a.elem_count() / a.dim(0)?.max(1)).max(1);
-    let block = |((out, a), b): ((&mut [T], &[T]), &[T])| {
-        let mut lanes = [[0.0; LANES]; 2];
-        let chunks = out.chunks_mut(LANES).zip(a.chunks(LANES)).zip(b.chunks(LANES));
-        chunks.for_each(|((out, a), b)| {
-            for (lane, ((out, &a), &b)) in out.iter_mut().zip(a).zip(b).enumerate() {
-                let (value, [first, second]) = f(a, b);
-                *out = value;
-                lanes[0][lane] += first;
-                lanes[1][lane] += second;
-            }
-        });
-        lanes.map(|lanes| lanes.iter().sum::<f64>())
+    let width = width(a)?;
+    let row = |(out, a): (&mut [T], &[T])| -> [f64; 2] {
+        let blocks = out.par_chunks_mut(BLOCK).zip(a.par_chunks(BLOCK));
+        let blocks: Vec<[f64; 2]> = blocks.map(|(out, a)| kernels::replace_counted(a, out, f)).collect();
+        [0, 1].map(|index| blocks.iter().map(|block| block[index]).sum())
     };
-    let row = |((out, a), b): ((&mut [T], &[T]), &[T])| -> [f64; 2] {
-        let blocks = out.par_chunks_mut(BLOCK).zip(a.par_chunks(BLOCK)).zip(b.par_chunks(BLOCK));
-        let blocks: Vec<[f64; 2]> = blocks.map(block).collect();
-        blocks.iter().fold([0.0; 2], |sum, more| [sum[0] + more[0], sum[1] + more[1]])
-    };
-    let mut out = vec![T::ZERO; a.elem_count()];
-    let rows: Vec<[f64; 2]> = lend(a, |a| {
-        lend(b, |b| out.chunks_mut(width).zip(a.chunks(width)).zip(b.chunks(width)).map(row).collect())
-    })??;
+    let mut out = lend(b, |b: &[T]| b.to_vec())?;
+    let rows: Vec<_> = lend(a, |a| out.chunks_mut(width).zip(a.chunks(width)).map(row).collect())?;
     let counts = [0, 1].map(|index| rows.iter().map(|row| row[index]).collect());
     Ok((Tensor::from_vec(out, a.shape(), a.device())?, counts))
 }
 
-/// Elements that one sum takes: fixed, so that the number of threads does not change how sums are rounded.
-const BLOCK: usize = 1 << 14;
-/// Sums that run beside each other, which lets the processor add several numbers at once.
-const LANES: usize = 8;
-
 /// Per row the sum of `f` over the pairs of elements of `a` and `b`, in double precision.
-fn sums<T: Number>(a: &Tensor, b: &Tensor, f: impl Fn(T, T) -> f64 + Sync) -> Result<Vec<f64>> {
-    let (rows, width) = (a.dim(0)?, a.elem_count() / a.dim(0)?.max(1));
-    let block = |(a, b): (&[T], &[T])| {
-        let mut lanes = [0.0; LANES];
-        let (whole, rest) = (a.chunks_exact(LANES).zip(b.chunks_exact(LANES)), a.len() / LANES * LANES);
-        whole.for_each(|(a, b)| (0..LANES).for_each(|lane| lanes[lane] += f(a[lane], b[lane])));
-        let rest: f64 = a[rest..].iter().zip(&b[rest..]).map(|(&a, &b)| f(a, b)).sum();
-        lanes.iter().sum::<f64>() + rest
-    };
-    let row = |a: &[T], b: &[T]| -> f64 {
-        let blocks: Vec<f64> = a.par_chunks(BLOCK).zip(b.par_chunks(BLOCK)).map(block).collect();
+fn sums<T: Number>(a: &Tensor, b: &Tensor, f: impl Fn(T, T) -> f64 + Copy + Sync) -> Result<Vec<f64>> {
+    let width = width(a)?;
+    let row = |(a, b): (&[T], &[T])| -> f64 {
+        let blocks = a.par_chunks(BLOCK).zip(b.par_chunks(BLOCK));
+        let blocks: Vec<f64> = blocks.map(|(a, b)| kernels::sum_of_pairs(a, b, f)).collect();
         blocks.into_iter().sum()
     };
-    let width = width.max(1);
-    lend(a, |a| {
-        lend(b, |b| a.chunks(width).zip(b.chunks(width)).map(|(a, b)| row(a, b)).take(rows).collect())
-    })?
+    lend(a, |a| lend(b, |b| a.chunks(width).zip(b.chunks(width)).map(row).collect()))?
+}
+
+/// Elements of a row; at least one, so that slices can be cut by it.
+fn width(x: &Tensor) -> Result<usize> {
+    Ok((x.elem_count() / x.dim(0)?.max(1)).max(1))
 }
 
 /// Per row the sum of all elements, by candle's operations.
@@ -208,7 +167,9 @@ fn sums_by_candle(x: &Tensor) -> Result<Vec<f64>> {
 /// Per row Σ c(a) · g.
 pub(super) fn carrying_sums(a: &Tensor, g: &Tensor) -> Result<Vec<f64>> {
     match has_kernels(a) {
-        true => with_element!(a, T => sums(a, g, |a: T, g: T| carrying(a).to_f64() * g.to_f64())),
+        true => {
+            with_element!(a, T => sums(a, g, #[inline(always)] |a: T, g: T| carrying(a).to_f64() * g.to_f64()))
+        }
         false => sums_by_candle(&relevance(a, g)?),
     }
 }

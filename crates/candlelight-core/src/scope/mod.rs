@@ -23,7 +23,7 @@ pub use tape::{Tape, Watched};
 pub(crate) use absent::{to_present_keys, without_tokens};
 pub(crate) use changes::{Changes, KnownValues, Original, changes_of};
 pub(crate) use layers::{bytes_held, first_not_finite, shown};
-pub(crate) use rules::{Asking, Planned, Rules, account, obeys, rule_for};
+pub(crate) use rules::{Asking, Planned, Rules, account, obeys, rule_for, rules_inside};
 pub(crate) use tape::{Watch, watch};
 pub(crate) use trace::{Trace, leave, trace_of};
 
@@ -104,16 +104,7 @@ pub(crate) fn slides(window: &Window, from: (usize, usize), to: (usize, usize)) 
 
 /// Whether somebody watches one of these layers, has a rule for one, or wants all of them listed.
 pub(crate) fn looks_into<'a, L: Iterator<Item = &'a (String, Kind)>>(layers: impl Fn() -> L) -> bool {
-    let looks = |scope: &mut Scope| match scope.purpose {
-        Purpose::List => true,
-        Purpose::Watch | Purpose::Weigh => {
-            let watches = |(selector, _): &(Selector, Watch)| selector.looks_into(layers());
-            scope.watches.iter().any(watches)
-                || scope.leaves_out_keys(layers())
-                || scope.rules.look_into(layers)
-        }
-    };
-    with_scope(looks).unwrap_or(false)
+    with_scope(|scope| scope.watches_into(&layers) || scope.rules.look_into(&layers)).unwrap_or(false)
 }
 
 /// What stands in place of the output of `name`, if nobody needs it to run: what is to be shown in its name.
@@ -230,6 +221,12 @@ impl Placements {
 }
 
 impl Scope {
+    /// Whether somebody watches one of these layers, or wants all of them listed.
+    fn watches_into<'a, L: Iterator<Item = &'a (String, Kind)>>(&self, layers: impl Fn() -> L) -> bool {
+        let watches = |(selector, _): &(Selector, Watch)| selector.looks_into(layers());
+        self.purpose == Purpose::List || self.watches.iter().any(watches) || self.leaves_out_keys(layers())
+    }
+
     fn note(&mut self, name: &str, kind: Kind, macs: u64, x: &Tensor) -> Option<(Watch, tape::Slot)> {
         let name = self.name_of(name, kind);
         self.held += x.elem_count() * x.dtype().size_in_bytes();

@@ -51,6 +51,12 @@ impl Rules {
         joined(shelf.collect(), score, arrived)
     }
 
+    /// The rule of a layer before which `position` others with weights ran.
+    fn first(&self, name: &str, kind: Kind, position: usize) -> Option<&Rule> {
+        let matching = |(selector, _): &&(Selector, Rule)| selector.matches(name, kind, position);
+        self.ranked.iter().find(matching).map(|(_, rule)| rule)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.ranked.is_empty()
     }
@@ -110,6 +116,11 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Log {
+    /// How many layers with weights there were.
+    fn position(&self) -> usize {
+        self.0.iter().filter(|layer| layer.kind.is_weighted()).count()
+    }
+
     fn check(&self) -> Result<()> {
         let unmatched: Vec<String> =
             self.0.iter().filter(|layer| layer.rule.is_none()).map(Planned::to_string).collect();
@@ -163,9 +174,7 @@ pub(crate) fn rule_for(asking: Asking) -> Option<Rule> {
         }
         let name = scope.name_of(asking.name, asking.kind);
         scope.rules.with_log(|log| {
-            let position = log.0.iter().filter(|layer| layer.kind.is_weighted()).count();
-            let matching = |(selector, _): &&(Selector, Rule)| selector.matches(&name, asking.kind, position);
-            let rule = scope.rules.ranked.iter().find(matching).map(|(_, rule)| rule.clone());
+            let rule = scope.rules.first(&name, asking.kind, log.position()).cloned();
             let fits = rule.as_ref().is_some_and(|rule| rule.fits(asking.form));
             let taken = rule.clone().filter(|rule| fits && !rule.is_gradient(asking.form));
             let what = format!("{:?}", asking.what);
@@ -174,6 +183,27 @@ pub(crate) fn rule_for(asking: Asking) -> Option<Rule> {
         })
     };
     with_scope(choose).flatten()
+}
+
+/// The rules of layers that are about to run one after the other, none for taps; nothing if no rules hold, somebody watches
+/// one of them, or one has no name or no rule.
+pub(crate) fn rules_inside(layers: &[(String, Kind)]) -> Option<Vec<Option<Rule>>> {
+    let rules = |scope: &mut Scope| {
+        if scope.rules.is_empty() || scope.watches_into(|| layers.iter()) {
+            return None;
+        }
+        let mut position = scope.rules.with_log(|log| log.position());
+        let rule = |(name, kind): &(String, Kind)| {
+            if *kind == Kind::Tap {
+                return Some(None);
+            }
+            let rule = scope.rules.first(name, *kind, position).filter(|_| !name.is_empty())?;
+            position += usize::from(kind.is_weighted());
+            Some(Some(rule.clone()))
+        };
+        layers.iter().map(rule).collect()
+    };
+    with_scope(rules).flatten()
 }
 
 /// Tells that `rule` holds for the layer that asked last: it is merged with one that has it.

@@ -67,6 +67,11 @@ impl<T: Element> Conv<T> {
         Self { window, inputs, outputs, passes }
     }
 
+    /// The same convolution with other weights, multiplied out like this.
+    pub fn with(&self, weight: &[T], multiply: Multiply) -> Self {
+        Self::new(self.window, self.inputs, self.outputs, weight, multiply)
+    }
+
     pub fn window(&self) -> Window {
         self.window
     }

@@ -11,8 +11,12 @@ mod maps;
 mod patches;
 mod pool;
 mod region;
+mod relevance;
+mod rules;
 mod run;
+mod shares;
 mod slide;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod winograd;
@@ -23,11 +27,14 @@ pub use encoder::{Dense, Encoder};
 pub use maps::Maps;
 pub use patches::{Known, Work, know, run_changed};
 pub use region::Region;
+pub use relevance::input_signal;
+pub use rules::{AtAdd, AtConv, AtRectifier, Booked, Entry, StepRule};
 pub use run::{Keep, Order, Passed, input_gradient, run};
 
 use crate::{Element, Window};
 use conv::Conv;
 use pool::MaxPool;
+use relevance::BySign;
 use std::sync::Arc;
 use workspace::Spaces;
 
@@ -62,6 +69,7 @@ struct Convolve<T> {
     from: usize,
     plus: Option<usize>,
     end: End,
+    by_sign: BySign<T>,
 }
 
 /// What happens to a sum before it is handed on.
@@ -127,7 +135,8 @@ impl<T: Element> Chain<T> {
     ) -> Option<Value> {
         let from = self.known(from)?;
         let conv = Conv::new(window, inputs, bias.len(), weight, self.multiply);
-        Some(self.push(Step::Conv(Arc::new(Convolve { conv, bias, from, plus: None, end: End::Linear }))))
+        let (end, by_sign) = (End::Linear, BySign::default());
+        Some(self.push(Step::Conv(Arc::new(Convolve { conv, bias, from, plus: None, end, by_sign }))))
     }
 
     /// A max pool; nothing if `from` is gone.

@@ -1,12 +1,12 @@
 //! Forward and backward through chains, a few images at a time.
 
-use super::blocks::{add, add_to_rows, keep_marked, mark, rectify};
+use super::blocks::{add, keep_marked};
 use super::encoder::Kept;
 use super::maps::{channels_first, channels_last};
-use super::workspace::{Buffer, Workspace};
-use super::{Chain, Convolve, End, Maps, Step};
+use super::workspace::{Buffer, Spaces, Workspace};
+use super::{Chain, End, Maps, Step};
+use crate::Element;
 use crate::gemm::Onto;
-use crate::{Element, Window};
 use rayon::prelude::*;
 
 /// Images that go through a chain together: more fall out of the cache, fewer pack the weights too often.
@@ -38,33 +38,47 @@ pub enum Order {
 pub enum Keep {
     /// All that the pass back needs.
     ForBack,
+    /// All that [`input_signal`](super::input_signal) needs.
+    ForRules,
     /// Nothing: nobody differentiates.
     Nothing,
 }
 
 /// What one chain leaves of a few images.
 #[derive(Debug)]
-struct Trace<T> {
+pub(super) struct Trace<T> {
     /// Of every value.
-    shapes: Vec<Maps>,
+    pub shapes: Vec<Maps>,
     /// Of every step.
-    left: Vec<Left<T>>,
+    pub left: Vec<Left<T>>,
+    /// The value that went in, where rules ask for it.
+    pub input: Vec<T>,
 }
 
 /// What a step leaves.
 #[derive(Debug)]
-enum Left<T> {
+pub(super) enum Left<T> {
     Nothing,
     /// The signs of what it rectified, or the elements that a pool took.
     Marks(Vec<u8>),
     Encoder(Box<Kept<T>>),
+    /// For rules: what a convolution gave, if something was added to it, and what came of it before it was rectified.
+    Sums {
+        own: Vec<T>,
+        sum: Vec<T>,
+    },
+    /// For rules: the elements that a pool took.
+    Pooled {
+        taken: Vec<u8>,
+        out: Vec<T>,
+    },
 }
 
 impl<T> Left<T> {
     fn marks(&self) -> &[u8] {
         match self {
             Self::Marks(marks) => marks,
-            Self::Nothing | Self::Encoder(_) => &[],
+            _ => &[],
         }
     }
 
@@ -73,6 +87,8 @@ impl<T> Left<T> {
             Self::Nothing => 0,
             Self::Marks(marks) => marks.len(),
             Self::Encoder(kept) => kept.bytes(),
+            Self::Sums { own, sum } => size_of_val(&own[..]) + size_of_val(&sum[..]),
+            Self::Pooled { taken, out } => taken.len() + size_of_val(&out[..]),
         }
     }
 }
@@ -80,16 +96,44 @@ impl<T> Left<T> {
 impl Keep {
     fn or_drop<T>(self, left: Left<T>) -> Left<T> {
         match self {
-            Self::ForBack => left,
+            Self::ForBack | Self::ForRules => left,
             Self::Nothing => Left::Nothing,
         }
+    }
+
+    /// What a pool leaves that gave `out`.
+    fn of_pool<T: Copy>(self, taken: Vec<u8>, out: &[T]) -> Left<T> {
+        match self {
+            Self::ForRules => Left::Pooled { taken, out: out.to_vec() },
+            Self::ForBack => Left::Marks(taken),
+            Self::Nothing => Left::Nothing,
+        }
+    }
+
+    /// What is kept of the input `x` of a chain.
+    fn of_input<T: Copy>(self, x: &[T]) -> Vec<T> {
+        match self {
+            Self::ForRules => x.to_vec(),
+            Self::ForBack | Self::Nothing => Vec::new(),
+        }
+    }
+}
+
+impl<T> Trace<T> {
+    /// How many images there are.
+    pub fn images(&self) -> usize {
+        self.shapes.first().map_or(0, |shape| shape.images)
+    }
+
+    fn bytes(&self) -> usize {
+        self.left.iter().map(Left::bytes).sum::<usize>() + size_of_val(&self.input[..])
     }
 }
 
 impl<T> Passed<T> {
     /// Bytes that are held for the pass back.
     pub fn bytes(&self) -> usize {
-        self.parts.iter().flatten().flat_map(|trace| &trace.left).map(Left::bytes).sum()
+        self.parts.iter().flatten().map(Trace::bytes).sum()
     }
 
     /// The shape that came out.
@@ -130,16 +174,39 @@ pub fn run<T: Element>(
 /// # Panics
 /// If `g` does not have the length of the output, or `passed` belongs to other chains.
 pub fn input_gradient<T: Element>(chains: &[&Chain<T>], passed: &Passed<T>, g: &[T]) -> Vec<T> {
-    assert_eq!(g.len(), passed.to.elements(), "length of the gradient");
-    let mut dx = vec![T::ZERO; passed.from.elements()];
-    let g: Vec<_> = g.chunks(passed.to.elements_of(passed.together)).collect();
-    let dx_parts: Vec<_> = dx.chunks_mut(passed.from.elements_of(passed.together)).collect();
-    g.into_par_iter().zip(dx_parts).zip(&passed.parts).for_each(|((g, dx), traces)| {
-        let mut space = chains[0].spaces.take();
-        backward(chains, passed, traces, g, dx, &mut space);
-        chains[0].spaces.put(space);
-    });
-    dx
+    let back = |traces: &[Trace<T>], g: Buffer<T>, space: &mut Workspace<T>| {
+        let steps = chains.iter().zip(traces).rev();
+        (steps.fold(g, |g, (chain, trace)| chain.backward(trace, g, space)), ())
+    };
+    passed.back(&chains[0].spaces, g, back).0
+}
+
+impl<T: Element> Passed<T> {
+    /// What comes back to the input from `g` at the output, if `back` brings it through the chains a few images at a time;
+    /// and what else `back` gives for each of them.
+    pub(super) fn back<R: Send>(
+        &self,
+        spaces: &Spaces<T>,
+        g: &[T],
+        back: impl Fn(&[Trace<T>], Buffer<T>, &mut Workspace<T>) -> (Buffer<T>, R) + Sync,
+    ) -> (Vec<T>, Vec<R>) {
+        assert_eq!(g.len(), self.to.elements(), "length of the gradient");
+        let mut dx = vec![T::ZERO; self.from.elements()];
+        let g: Vec<_> = g.chunks(self.to.elements_of(self.together)).collect();
+        let dx_parts: Vec<_> = dx.chunks_mut(self.from.elements_of(self.together)).collect();
+        let parts = g.into_par_iter().zip(dx_parts).zip(&self.parts).map(|((g, dx), traces)| {
+            let mut space = spaces.take();
+            let mut inside = space.take(g.len());
+            self.order.enter(self.to.with_elements(g.len()), g, &mut inside);
+            let (inside, more) = back(traces, inside, &mut space);
+            self.order.leave(self.from.with_elements(dx.len()), &inside, dx);
+            space.put(inside);
+            spaces.put(space);
+            more
+        });
+        let parts = parts.collect();
+        (dx, parts)
+    }
 }
 
 /// How many images go together: a few, but no fewer parts than threads where there are images for them. A caller that
@@ -160,7 +227,8 @@ fn forward<T: Element>(
     order.enter(shape, x, &mut value);
     let mut traces = Vec::with_capacity(chains.len());
     for chain in chains {
-        let trace = Trace { shapes: chain.shapes(shape)?, left: Vec::with_capacity(chain.steps.len()) };
+        let (shapes, left) = (chain.shapes(shape)?, Vec::with_capacity(chain.steps.len()));
+        let trace = Trace { shapes, left, input: keep.of_input(&value) };
         let (next, trace) = chain.forward(trace, value, (keep, space));
         (value, shape) = (next, *trace.shapes.last()?);
         traces.push(trace);
@@ -168,23 +236,6 @@ fn forward<T: Element>(
     order.leave(shape, &value, out);
     space.put(value);
     Some(traces)
-}
-
-fn backward<T: Element>(
-    chains: &[&Chain<T>],
-    passed: &Passed<T>,
-    traces: &[Trace<T>],
-    g: &[T],
-    dx: &mut [T],
-    space: &mut Workspace<T>,
-) {
-    let mut gradient = space.take(g.len());
-    passed.order.enter(passed.to.with_elements(g.len()), g, &mut gradient);
-    for (chain, trace) in chains.iter().zip(traces).rev() {
-        gradient = chain.backward(trace, gradient, space);
-    }
-    passed.order.leave(passed.from.with_elements(dx.len()), &gradient, dx);
-    space.put(gradient);
 }
 
 impl Order {
@@ -221,7 +272,7 @@ impl<T: Element> Chain<T> {
                 Step::MaxPool { pool, .. } => {
                     let mut marks = vec![0; out.len()];
                     pool.forward(shape, x, &mut out, &mut marks);
-                    keep.or_drop(Left::Marks(marks))
+                    keep.of_pool(marks, &out)
                 }
                 Step::Encoder { encoder, .. } => {
                     keep.or_drop(Left::Encoder(Box::new(encoder.forward(shape, x, &mut out, space))))
@@ -287,81 +338,5 @@ impl<T: Element> Chain<T> {
         let plus = plus.filter(|_| plus != from);
         let later = move |value: &usize| self.steps[index + 1..].iter().any(|step| step.uses(*value));
         from.into_iter().chain(plus).filter(move |value| !later(value))
-    }
-}
-
-impl<T: Element> Step<T> {
-    pub(super) fn from(&self) -> usize {
-        match self {
-            Self::Conv(step) => step.from,
-            Self::MaxPool { from, .. } | Self::Encoder { from, .. } => *from,
-        }
-    }
-
-    pub(super) fn window(&self) -> Option<Window> {
-        match self {
-            Self::Conv(step) => Some(step.conv.window()),
-            Self::MaxPool { pool, .. } => Some(pool.window()),
-            Self::Encoder { .. } => None,
-        }
-    }
-
-    /// How often its value was changed in place.
-    pub(super) fn changes(&self) -> usize {
-        match self {
-            Self::Conv(step) => usize::from(step.plus.is_some()) + usize::from(step.end == End::Rectified),
-            Self::MaxPool { .. } | Self::Encoder { .. } => 0,
-        }
-    }
-
-    pub(super) fn plus(&self) -> Option<usize> {
-        match self {
-            Self::Conv(step) => step.plus,
-            Self::MaxPool { .. } | Self::Encoder { .. } => None,
-        }
-    }
-
-    fn uses(&self, value: usize) -> bool {
-        self.from() == value || self.plus() == Some(value)
-    }
-}
-
-impl<T: Element> Convolve<T> {
-    fn forward(
-        &self,
-        (from, x): (Maps, &[T]),
-        plus: Option<&[T]>,
-        out: &mut [T],
-        rows: &mut Vec<T>,
-        keep: Keep,
-    ) -> Left<T> {
-        let sum = |block: &mut [T], first: usize| {
-            add_to_rows(block, &self.bias);
-            if let Some(plus) = plus {
-                add(block, &plus[first..first + block.len()]);
-            }
-        };
-        match (self.end, keep) {
-            (End::Linear, _) => {
-                self.conv.forward(from, x, out, rows, sum);
-                Left::Nothing
-            }
-            (End::Rectified, Keep::Nothing) => {
-                self.conv.forward(from, x, out, rows, |block, first| {
-                    sum(block, first);
-                    rectify(block);
-                });
-                Left::Nothing
-            }
-            (End::Rectified, Keep::ForBack) => {
-                let mut marks = Vec::with_capacity(out.len());
-                self.conv.forward(from, x, out, rows, |block, first| {
-                    sum(block, first);
-                    mark(block, &mut marks);
-                    rectify(block);
-                });
-                Left::Marks(marks)
-            }
-        }
     }
 }

@@ -1,8 +1,10 @@
 //! The registry: every method with its name and its paper.
 
+mod perturbation;
+
 use super::settings::{
-    class_activation, deep_lift, deep_lift_shap, expected_gradients, feature_ablation, integrated_gradients,
-    occlusion, raw_attention, set, smooth_grad,
+    class_activation, deep_lift, deep_lift_shap, expected_gradients, integrated_gradients, raw_attention,
+    set, smooth_grad,
 };
 use super::{
     AblationCam, AttentionFlow, AttentionGradCam, AttentionRollout, AttnLrp, BlurIntegratedGradients, Cam,
@@ -14,9 +16,23 @@ use super::{
 };
 use crate::error::nearest;
 use crate::{Error, Result};
+use perturbation::PERTURBATION;
 
 /// Every method. The command line, the table in the README, the axiom tests and the benches walk this list.
-pub static METHODS: &[Method] = &[
+pub static METHODS: &[Method] = &joined::<{ INSIDE.len() + PERTURBATION.len() }>([INSIDE, PERTURBATION]);
+
+/// Both lists in one.
+const fn joined<const N: usize>([first, second]: [&[Method]; 2]) -> [Method; N] {
+    let (mut all, mut at) = ([first[0]; N], 0);
+    while at < N {
+        all[at] = if at < first.len() { first[at] } else { second[at - first.len()] };
+        at += 1;
+    }
+    all
+}
+
+/// Methods that look inside the model: gradients, rules, layers, attention.
+const INSIDE: &[Method] = &[
     Method {
         name: "saliency",
         title: "Saliency",
@@ -359,20 +375,6 @@ pub static METHODS: &[Method] = &[
         family: Family::Attention,
         paper: "https://arxiv.org/abs/2103.15679",
         build: |_| Ok(Box::new(TransformerRelevance)),
-    },
-    Method {
-        name: "occlusion",
-        title: "Occlusion",
-        family: Family::Perturbation,
-        paper: "https://arxiv.org/abs/1311.2901",
-        build: |settings| Ok(Box::new(occlusion(settings)?)),
-    },
-    Method {
-        name: "feature-ablation",
-        title: "Feature Ablation",
-        family: Family::Perturbation,
-        paper: "https://arxiv.org/abs/1311.2901",
-        build: |settings| Ok(Box::new(feature_ablation(settings)?)),
     },
 ];
 

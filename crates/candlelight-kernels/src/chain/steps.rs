@@ -1,0 +1,98 @@
+//! What every step does by itself.
+
+use super::blocks::{add, add_to_rows, mark, rectify};
+use super::run::{Keep, Left};
+use super::{Convolve, End, Maps, Step};
+use crate::{Element, Window};
+
+impl<T: Element> Step<T> {
+    pub(super) fn from(&self) -> usize {
+        match self {
+            Self::Conv(step) => step.from,
+            Self::MaxPool { from, .. } | Self::Encoder { from, .. } => *from,
+        }
+    }
+
+    pub(super) fn window(&self) -> Option<Window> {
+        match self {
+            Self::Conv(step) => Some(step.conv.window()),
+            Self::MaxPool { pool, .. } => Some(pool.window()),
+            Self::Encoder { .. } => None,
+        }
+    }
+
+    /// How often its value was changed in place.
+    pub(super) fn changes(&self) -> usize {
+        match self {
+            Self::Conv(step) => usize::from(step.plus.is_some()) + usize::from(step.end == End::Rectified),
+            Self::MaxPool { .. } | Self::Encoder { .. } => 0,
+        }
+    }
+
+    pub(super) fn plus(&self) -> Option<usize> {
+        match self {
+            Self::Conv(step) => step.plus,
+            Self::MaxPool { .. } | Self::Encoder { .. } => None,
+        }
+    }
+
+    pub(super) fn uses(&self, value: usize) -> bool {
+        self.from() == value || self.plus() == Some(value)
+    }
+}
+
+impl<T: Element> Convolve<T> {
+    pub(super) fn forward(
+        &self,
+        (from, x): (Maps, &[T]),
+        plus: Option<&[T]>,
+        out: &mut [T],
+        rows: &mut Vec<T>,
+        keep: Keep,
+    ) -> Left<T> {
+        let sum = |block: &mut [T], first: usize| {
+            add_to_rows(block, &self.bias);
+            if let Some(plus) = plus {
+                add(block, &plus[first..first + block.len()]);
+            }
+        };
+        match (self.end, keep) {
+            (end, Keep::ForRules) => {
+                let mut own = Vec::with_capacity(plus.map_or(0, <[T]>::len));
+                let mut kept = Vec::with_capacity(out.len());
+                self.conv.forward(from, x, out, rows, |block, first| {
+                    add_to_rows(block, &self.bias);
+                    if let Some(plus) = plus {
+                        own.extend_from_slice(block);
+                        add(block, &plus[first..first + block.len()]);
+                    }
+                    kept.extend_from_slice(block);
+                    if end == End::Rectified {
+                        rectify(block);
+                    }
+                });
+                Left::Sums { own, sum: kept }
+            }
+            (End::Linear, _) => {
+                self.conv.forward(from, x, out, rows, sum);
+                Left::Nothing
+            }
+            (End::Rectified, Keep::Nothing) => {
+                self.conv.forward(from, x, out, rows, |block, first| {
+                    sum(block, first);
+                    rectify(block);
+                });
+                Left::Nothing
+            }
+            (End::Rectified, Keep::ForBack) => {
+                let mut marks = Vec::with_capacity(out.len());
+                self.conv.forward(from, x, out, rows, |block, first| {
+                    sum(block, first);
+                    mark(block, &mut marks);
+                    rectify(block);
+                });
+                Left::Marks(marks)
+            }
+        }
+    }
+}

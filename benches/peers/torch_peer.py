@@ -4,6 +4,7 @@
     torch_peer.py work ROW FOLDER DTYPE STEPS THREADS    answers `run` with seconds, `map FILE` with the result in FILE
 """
 
+import itertools
 import json
 import os
 import resource
@@ -125,17 +126,24 @@ class Row:
         return (torch.cat(scores) @ masks.flatten(1)).reshape(1, 1, 224, 224) / (len(masks) * 0.5)
 
     def kernel_shap(self):
-        """Where both sides are compared, the exact values of four features, which KernelSHAP tends to."""
-        from captum.attr import KernelShap, ShapleyValues
+        from captum.attr import KernelShap
 
-        compared = self.steps == FEW
-        kind = ShapleyValues if compared else KernelShap
-        settings = {} if compared else {"n_samples": self.steps}
-        mask = grid_labels(2 if compared else CELLS)
-        map = kind(self.net).attribute(
-            self.x[:1], target=0, feature_mask=mask, perturbations_per_eval=AT_ONCE, **settings
-        )
-        return map[:, :1]
+        if self.steps == FEW:
+            return self.shapley_of_four()
+        settings = {"n_samples": self.steps, "perturbations_per_eval": AT_ONCE}
+        return KernelShap(self.net).attribute(self.x[:1], target=0, feature_mask=grid_labels(CELLS), **settings)[:, :1]
+
+    def shapley_of_four(self):
+        """What KernelSHAP tends to, by definition: Captum's own exact values are rounded to single precision."""
+        labels = grid_labels(2)
+        present = torch.tensor(list(itertools.product([0, 1], repeat=4)), dtype=self.x.dtype)
+        scores = self.net(self.x[:1] * present[:, labels[0]])[:, 0]
+        score = lambda players: scores[sum(8 >> player for player in players)]
+        values = torch.zeros(4, dtype=self.x.dtype)
+        for order in itertools.permutations(range(4)):
+            for at, player in enumerate(order):
+                values[player] += (score(order[: at + 1]) - score(order[:at])) / 24
+        return values[labels]
 
     def lime(self):
         from captum._utils.models.linear_model import SkLearnRidge
@@ -151,10 +159,10 @@ class Row:
 
         settings = {"perturb_func": given} if self.steps == FEW else {}
         explainer = Lime(self.net, interpretable_model=SkLearnRidge(alpha=1.0), similarity_func=weight, **settings)
-        map = explainer.attribute(
-            self.x[:1], target=0, feature_mask=grid_labels(CELLS), n_samples=self.steps, perturbations_per_eval=AT_ONCE
-        )
-        return map[:, :1]
+        labels = grid_labels(CELLS)
+        # Spread over the input's shape, the coefficients are rounded to single precision.
+        settings = {"n_samples": self.steps, "perturbations_per_eval": AT_ONCE, "return_input_shape": False}
+        return explainer.attribute(self.x[:1], target=0, feature_mask=labels, **settings)[0][labels]
 
     def cam(self):
         """What the package computes of one image before it scales and resizes the map."""

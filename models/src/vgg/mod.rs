@@ -3,6 +3,7 @@
 mod config;
 
 use candle_core::{Result, Tensor};
+use candle_nn::init;
 use candlelight_core::nn::{self, Activation, Chain, Module, Part, Recorder, Value, VarBuilder};
 
 pub use config::{Naming, VggConfig};
@@ -148,9 +149,10 @@ fn unit(
     vb: &VarBuilder,
 ) -> Result<Unit> {
     let padded = nn::Conv2dConfig { padding: 1, ..Default::default() };
+    let conv = nn::conv2d(inputs, outputs, 3, padded, vb.pp(number))?;
     let norm = config.norm_eps.map(|eps| nn::batch_norm(outputs, eps, vb.pp(number + 1)));
     Ok(Unit {
-        conv: nn::conv2d(inputs, outputs, 3, padded, vb.pp(number))?,
+        conv,
         norm: norm.transpose()?,
         act: Activation::Relu.at(path(vb, &(number + config.modules() - 1).to_string())),
     })
@@ -189,8 +191,9 @@ fn hidden(config: &VggConfig, index: usize, inputs: usize, vb: &VarBuilder) -> R
         Naming::Torchvision => nn::linear(inputs, outputs, vb_of)?,
         Naming::Timm => {
             let side = if index == 0 { POOLED } else { 1 };
-            let weight = vb_of.get((outputs, inputs / (side * side), side, side), "weight")?;
-            let bias = vb_of.get(outputs, "bias")?;
+            let shape = (outputs, inputs / (side * side), side, side);
+            let weight = vb_of.get_with_hints(shape, "weight", init::DEFAULT_KAIMING_NORMAL)?;
+            let bias = vb_of.get_with_hints(outputs, "bias", init::ZERO)?;
             nn::Linear::new(weight.flatten_from(1)?, Some(bias)).at(vb_of.prefix())
         }
     };

@@ -12,6 +12,8 @@ use std::collections::HashMap;
 
 /// Bytes of coalitions whose scores are remembered for each row; beyond them all are forgotten.
 const REMEMBERED: usize = 64 << 20;
+/// The stride of the last maps of most networks of images.
+const ALIKE: usize = 32;
 /// Bytes that a map of scores takes beside its keys.
 const PER_SCORE: usize = 16;
 
@@ -132,11 +134,12 @@ impl<'a> Calls<'a> {
     ) -> Result<Vec<f64>> {
         let idle = self.idle(row)?;
         let matters = |index: &usize| !asked[*index].0.absent().all(|player| idle[player]);
-        let jobs: Vec<usize> = (0..asked.len()).filter(matters).collect();
+        let mut jobs: Vec<usize> = (0..asked.len()).filter(matters).collect();
+        jobs.sort_by_key(|&index| asked[index].1.as_ref().map(phase));
         let (mut scores, mut done) = (Vec::with_capacity(jobs.len()), 0);
         while done < jobs.len() {
             let inside = jobs[done..].iter().all(|&index| asked[index].1.is_some());
-            let batch = if inside { self.batch_inside(original) } else { self.run.batch() };
+            let batch = if inside { self.batch_inside(done, original) } else { self.run.batch() };
             let some: Vec<_> = jobs[done..].iter().take(batch).map(|&index| &asked[index]).collect();
             scores.extend(match inside {
                 true => self.values_inside(row, original, &some)?,
@@ -185,10 +188,14 @@ impl<'a> Calls<'a> {
     }
 
     /// How many coalitions inside of rectangles go through the model at once.
-    fn batch_inside(&self, original: &Original) -> usize {
-        match original.reuse() {
-            Some(_) => self.run.batch_of_changed(),
-            None => self.run.batch(),
+    ///
+    /// The first shows whether the model can reuse anything, and goes alone: else the others need the memory of whole
+    /// evaluations.
+    fn batch_inside(&self, done: usize, original: &Original) -> usize {
+        match (done, original.reuse()) {
+            (0, _) => 1,
+            (_, Some(_)) => self.run.batch_of_changed(),
+            (_, None) => self.run.batch(),
         }
     }
 
@@ -312,6 +319,12 @@ impl<'a> Calls<'a> {
         let present = self.rows[row].players.present(&coalitions)?.broadcast_as(&shape[..])?;
         Ok(present.where_cond(&x.broadcast_as(&shape[..])?, &baseline.broadcast_as(&shape[..])?)?)
     }
+}
+
+/// How a rectangle lies on maps of a stride of up to [`ALIKE`]: those that lie alike reach rectangles of one size, and are
+/// computed together.
+fn phase(region: &Region) -> (usize, usize) {
+    (region.rows.start % ALIKE, region.columns.start % ALIKE)
 }
 
 impl Asked {

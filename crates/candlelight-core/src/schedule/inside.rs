@@ -8,7 +8,7 @@ use candle_core::{Tensor, Var};
 use candlelight_kernels::chain::Region;
 
 /// Rows that share most of their values and go through together, unless a budget is asked for.
-const CHANGED_ROWS: usize = 64;
+const CHANGED_ROWS: usize = 128;
 
 impl Run<'_> {
     /// The scores of `points`, versions of row `row`, which is `original`: point k differs from it in rectangle

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use std::ops::AddAssign;
 
 /// Images that go through together, whatever the number of threads: what comes out depends on it in its last bits.
-const IMAGES_TOGETHER: usize = 8;
+const IMAGES_TOGETHER: usize = 16;
 
 /// All that chains make of one image.
 #[derive(Debug)]

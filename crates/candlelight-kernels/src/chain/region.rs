@@ -65,7 +65,7 @@ pub(super) struct Places {
 }
 
 /// The share of a map from which on it is computed whole: no halo has to be brought together then.
-const WHOLE: f64 = 0.75;
+const WHOLE: f64 = 0.9;
 
 impl Places {
     /// Rectangles of one size around `regions` that stay inside a map.

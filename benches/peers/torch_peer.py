@@ -4,6 +4,7 @@
     torch_peer.py work ROW FOLDER DTYPE STEPS THREADS    answers `run` with seconds, `map FILE` with the result in FILE
 """
 
+import itertools
 import json
 import os
 import resource
@@ -19,14 +20,18 @@ from safetensors.torch import load_file, save_file
 
 SEED = 0
 CALIBRATED = 16
+FEW = 4
+CELLS = 7
+AT_ONCE = 10
 BEST_INTERNAL_BATCH = {"resnet50": 10, "vit-b16": 25}
+BEST_PERTURBATIONS = {"resnet50": 16, "vgg16": 8}
 
 
 def build(model):
-    if model == "resnet50":
+    if model in ("resnet50", "vgg16"):
         import torchvision
 
-        return torchvision.models.resnet50(weights=None)
+        return getattr(torchvision.models, model)(weights=None)
     import timm
 
     return timm.create_model("vit_base_patch16_224", pretrained=False)
@@ -46,7 +51,7 @@ def calibrate(net):
 
 def prepare(folder):
     torch.manual_seed(SEED)
-    for model, architecture in [("resnet50", "resnet50"), ("vit-b16", "vit_base_patch16_224")]:
+    for model, architecture in [("resnet50", "resnet50"), ("vgg16", "vgg16"), ("vit-b16", "vit_base_patch16_224")]:
         target = folder / model
         target.mkdir(parents=True, exist_ok=True)
         net = build(model)
@@ -55,7 +60,25 @@ def prepare(folder):
         save_file(tensors, target / "model.safetensors")
         config = {"architecture": architecture, "num_classes": 1000, "global_pool": "token" if "vit" in model else "avg"}
         (target / "config.json").write_text(json.dumps(config))
-    save_file({"x": torch.randn(10, 3, 224, 224)}, folder / "input.safetensors")
+    x = torch.randn(10, 3, 224, 224)
+    # What the samplers take where both sides are compared: masks of RISE, and who is present for LIME.
+    samples = (torch.rand(FEW, CELLS * CELLS) < 0.5).float()
+    save_file({"x": x, "masks": rise_masks(FEW), "samples": samples}, folder / "input.safetensors")
+
+
+def rise_masks(count, cells=CELLS, size=224):
+    """The masks of the authors' code: a grid of cells brought to more than the image, and shifted."""
+    per_cell = -(-size // cells)
+    grid = (torch.rand(count, 1, cells, cells) < 0.5).float()
+    side = (cells + 1) * per_cell
+    large = torch.nn.functional.interpolate(grid, (side, side), mode="bilinear", align_corners=False)[:, 0]
+    shifts = torch.randint(0, per_cell, (count, 2)).tolist()
+    return torch.stack([mask[y : y + size, x : x + size] for mask, (y, x) in zip(large, shifts)])
+
+
+def grid_labels(cells, size=224):
+    cell = torch.arange(size) * cells // size
+    return (cell[:, None] * cells + cell)[None, None]
 
 
 class Row:
@@ -64,8 +87,10 @@ class Row:
         self.net = build(model)
         self.net.load_state_dict(load_file(folder / model / "model.safetensors"))
         self.net.eval().to(dtype)
-        self.x = load_file(folder / "input.safetensors")["x"].to(dtype)
-        self.steps, self.internal = steps, BEST_INTERNAL_BATCH[model]
+        inputs = load_file(folder / "input.safetensors")
+        self.x, self.masks, self.samples = (inputs[name].to(dtype) for name in ["x", "masks", "samples"])
+        self.steps, self.internal = steps, BEST_INTERNAL_BATCH.get(model)
+        self.perturbations = int(os.environ.get("PERTURBATIONS", BEST_PERTURBATIONS.get(model, 1)))
 
     def __call__(self):
         if self.work.startswith("forward"):
@@ -73,6 +98,18 @@ class Row:
                 return self.net(self.x[:8])
         if self.work.endswith("-cam"):
             return self.cam()
+        if self.work in ["rise", "lime", "kernel-shap"]:
+            with torch.no_grad():
+                return getattr(self, self.work.replace("-", "_"))()
+        if self.work == "occlusion":
+            from captum.attr import Occlusion
+
+            window = (3, self.steps, self.steps)
+            with torch.no_grad():
+                map = Occlusion(self.net).attribute(
+                    self.x[:1], window, strides=window, target=0, perturbations_per_eval=self.perturbations
+                )
+            return map[:, :1]
         if self.work.startswith("gradient"):
             x = self.x.clone().requires_grad_()
             return torch.autograd.grad(self.net(x)[:, 0].sum(), x)[0]
@@ -82,6 +119,50 @@ class Row:
         internal = min(self.internal, self.steps)
         return explainer.attribute(self.x[:1], target=0, n_steps=self.steps, internal_batch_size=internal)
 
+    def rise(self):
+        """The authors' loop: masked images in batches, and their probabilities' weighted sum of masks."""
+        masks = self.masks if self.steps == FEW else rise_masks(self.steps).to(self.x.dtype)
+        scores = [self.net(self.x[:1] * part[:, None]).softmax(1)[:, 0] for part in masks.split(AT_ONCE)]
+        return (torch.cat(scores) @ masks.flatten(1)).reshape(1, 1, 224, 224) / (len(masks) * 0.5)
+
+    def kernel_shap(self):
+        from captum.attr import KernelShap
+
+        if self.steps == FEW:
+            return self.shapley_of_four()
+        settings = {"n_samples": self.steps, "perturbations_per_eval": AT_ONCE}
+        return KernelShap(self.net).attribute(self.x[:1], target=0, feature_mask=grid_labels(CELLS), **settings)[:, :1]
+
+    def shapley_of_four(self):
+        """What KernelSHAP tends to, by definition: Captum's own exact values are rounded to single precision."""
+        labels = grid_labels(2)
+        present = torch.tensor(list(itertools.product([0, 1], repeat=4)), dtype=self.x.dtype)
+        scores = self.net(self.x[:1] * present[:, labels[0]])[:, 0]
+        score = lambda players: scores[sum(8 >> player for player in players)]
+        values = torch.zeros(4, dtype=self.x.dtype)
+        for order in itertools.permutations(range(4)):
+            for at, player in enumerate(order):
+                values[player] += (score(order[: at + 1]) - score(order[:at])) / 24
+        return values[labels]
+
+    def lime(self):
+        from captum._utils.models.linear_model import SkLearnRidge
+        from captum.attr import Lime
+
+        def weight(original, perturbed, present, **_):
+            distance = 1 - (present.mean(dtype=self.x.dtype)).sqrt()
+            return torch.exp(-((distance / 0.25) ** 2) / 2)
+
+        def given(original, **_):
+            for sample in self.samples.long():
+                yield sample[None]
+
+        settings = {"perturb_func": given} if self.steps == FEW else {}
+        explainer = Lime(self.net, interpretable_model=SkLearnRidge(alpha=1.0), similarity_func=weight, **settings)
+        labels = grid_labels(CELLS)
+        # Spread over the input's shape, the coefficients are rounded to single precision.
+        settings = {"n_samples": self.steps, "perturbations_per_eval": AT_ONCE, "return_input_shape": False}
+        return explainer.attribute(self.x[:1], target=0, feature_mask=labels, **settings)[0][labels]
 
     def cam(self):
         """What the package computes of one image before it scales and resizes the map."""
@@ -105,6 +186,7 @@ def work(row, folder, dtype, steps, threads):
         # Captum keeps its steps' weights in single precision, which alone puts a map of double precision 1e-8 off.
         torch.set_default_dtype(torch.float64)
         torch.Tensor.float = torch.Tensor.double
+        torch.FloatTensor = torch.DoubleTensor
         # pytorch-grad-cam rounds the scores of Ablation-CAM to single precision.
         numpy.float32 = numpy.float64
     run = Row(row, folder, getattr(torch, dtype), steps)

@@ -45,7 +45,7 @@ pub struct Cli {
 #[derive(Subcommand)]
 pub enum Command {
     /// Explains why a model sees in an image what it sees
-    Explain(Explain),
+    Explain(Box<Explain>),
     /// Lists the layers of a model in the order in which they run
     Layers(Layers),
     /// Lists the methods of explaining
@@ -56,6 +56,8 @@ pub enum Command {
     Check(Check),
     /// Draws a scene with its ground truth
     Scene(Scene),
+    /// Measures how fourteen methods share out effects that are known
+    Criteria(Json),
     /// Measures accuracy, pointing game and completeness of the bundled models
     Score(Score),
 }
@@ -99,15 +101,25 @@ pub struct Explain {
     #[arg(long, value_name = "N")]
     pub head: Option<usize>,
     /// Steps of a path, samples of a sampler; each paper's own number if not given
-    #[arg(long, value_name = "N")]
+    #[arg(long, visible_alias = "samples", value_name = "N")]
     pub steps: Option<usize>,
     /// Residual of a path or standard error of a sampler at which it stops by itself, such as 0.01
     #[arg(long, value_name = "SHARE")]
     pub until: Option<f64>,
-    /// What paths start from: `zero`, `black`, `white`, `mean`, `max-distance`, `blur[:PIXELS]`, `uniform`,
+    /// What paths start from, and what stands for what is absent: `zero`, `black`, `white`, `mean`, `max-distance`, `blur[:PIXELS]`, `uniform`,
     /// `gaussian[:SHARE]`, `training`; each method's own if not given
     #[arg(long, value_name = "NAME")]
     pub baseline: Option<String>,
+    /// What methods of perturbation take away together: `auto`, `values`, `pixels`, `grid:ROWS[xCOLUMNS]`,
+    /// `patches:HEIGHT[xWIDTH]`, `slic[:SEGMENTS]`, `quickshift`, `felzenszwalb`, or the `tokens` of a transformer; each method's own if not given
+    #[arg(long, value_name = "NAME")]
+    pub features: Option<String>,
+    /// The window of `occlusion` in pixels, or height,width; an eighth of the image if not given
+    #[arg(long, value_delimiter = ',', value_name = "PIXELS")]
+    pub window: Option<Vec<usize>>,
+    /// How far the window of `occlusion` moves; half of it if not given
+    #[arg(long, value_delimiter = ',', value_name = "PIXELS")]
+    pub stride: Option<Vec<usize>>,
     /// The rules of `lrp`, such as `epsilon-plus`, `epsilon-gamma-box` or `attn-lrp`; asked for alone, a method of rules
     /// prints its ledger
     #[arg(long, value_name = "NAME")]

@@ -173,7 +173,12 @@ impl Job<'_> {
                     write::overlay(explained, &finished, folder)?;
                     self.say(&line(&finished, width));
                     self.ledger(&finished);
+                    let partial = finished.map.convergence().partial.is_some();
                     explained.finished.push(finished);
+                    if partial {
+                        explained.interrupted = Some(method.name);
+                        return Ok(());
+                    }
                 }
                 Err(Error::Cancelled { .. }) => {
                     explained.interrupted = Some(method.name);
@@ -260,6 +265,7 @@ fn is_unsuited(error: &Error) -> bool {
             | Error::UnknownLayer { .. }
             | Error::PatchesUnread { .. }
             | Error::Shape { what: "the output of the layer", .. }
+            | Error::Setting { setting: "baseline of this method", .. }
             | Error::Setting { setting: "layer of this method", .. }
     )
 }

@@ -5,8 +5,10 @@
 mod args;
 mod baseline;
 mod check;
+mod criteria;
 mod explain;
 mod failure;
+mod features;
 mod interrupt;
 mod list;
 mod method;
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Command::Models(args) => list::models(args),
         Command::Check(args) => check::run(args),
         Command::Scene(args) => scene::run(args),
+        Command::Criteria(args) => criteria::run(args),
         Command::Score(args) => score::run(args),
     };
     match done {

@@ -3,11 +3,12 @@
 use crate::args;
 use crate::baseline;
 use crate::failure::{Failure, Result};
+use crate::features;
 use crate::model::{Opened, Origin};
 use crate::progress::Bar;
 use crate::subject::{Subject, Truth};
 use candle_core::Tensor;
-use candlelight::metrics::{Metric, PointingGame, RelevanceMassAccuracy};
+use candlelight::metrics::{PointingGame, RelevanceMassAccuracy};
 use candlelight::models::scenes::Scene;
 use candlelight::{Attribution, Composite, Error, METHODS, Method, Query, Settings, Target, method};
 use std::time::{Duration, Instant};
@@ -65,7 +66,9 @@ pub fn settings(args: &args::Explain, model: &Opened) -> Result<Settings> {
     let baseline = args.baseline.as_deref().map(|name| baseline::of(name, model, references.as_ref()));
     let composite = args.rules.as_deref().map(Composite::named).transpose()?;
     let (layers, head, steps, until) = (args.layer.clone(), args.head, args.steps, args.until);
-    Ok(Settings { layers, head, references, baseline: baseline.transpose()?, composite, steps, until })
+    let features = args.features.as_deref().map(features::of).transpose()?;
+    let (window, stride, baseline) = (args.window.clone(), args.stride.clone(), baseline.transpose()?);
+    Ok(Settings { layers, head, references, baseline, composite, steps, until, features, window, stride })
 }
 
 /// Scenes as Expected Gradients compares with, `[50, 3, 64, 64]`.
@@ -129,9 +132,10 @@ pub fn run(
 }
 
 fn agree(map: &Attribution, truth: &Truth) -> Agreement {
-    let first = |metric: &dyn Metric| metric.score(map, &truth.mask).map(|scores| scores[0]);
-    match (first(&PointingGame::default()), first(&RelevanceMassAccuracy::default())) {
-        (Ok(hit), Ok(mass)) => Agreement::Scores { hit: hit == 1.0, mass },
+    let hits = PointingGame::default().score(map, &truth.mask);
+    let masses = RelevanceMassAccuracy::default().score(map, &truth.mask);
+    match (hits, masses) {
+        (Ok(hits), Ok(masses)) => Agreement::Scores { hit: hits[0] == 1.0, mass: masses[0] },
         (Err(error), _) | (_, Err(error)) => Agreement::None(error.to_string()),
     }
 }

@@ -3,7 +3,7 @@
 use crate::explain::{Explained, Job};
 use crate::method::{Agreement, Finished, references_in_words};
 use crate::subject::Origin;
-use candlelight::{Convergence, Ledger, LedgerLine};
+use candlelight::{Convergence, Family, Ledger, LedgerLine};
 use serde::Serialize;
 use serde_json::Value;
 use std::env;
@@ -101,6 +101,9 @@ struct Settings {
     layer: Option<String>,
     references: Option<String>,
     rules: Option<String>,
+    features: Option<String>,
+    window: Option<Vec<usize>>,
+    stride: Option<Vec<usize>>,
 }
 
 #[derive(Serialize)]
@@ -110,6 +113,10 @@ struct Converged {
     relative_residual: Option<f64>,
     samples: Option<usize>,
     standard_error: Option<f64>,
+    /// Of a sampler that was cancelled: calls made, of so many.
+    partial: Option<(usize, usize)>,
+    /// Of a linear model of the score: the share of the variance that it explains.
+    fit: Option<f64>,
     relevance: Option<Relevance>,
 }
 
@@ -225,6 +232,8 @@ impl Method {
             Agreement::None(_) => None,
         });
         let references = || references_in_words(&job.settings, job.args.baseline.as_deref());
+        let perturbs = finished.method.family == Family::Perturbation;
+        let takes_baseline = perturbs || name == "integrated-gradients";
         Self {
             name,
             title: finished.method.title,
@@ -232,10 +241,13 @@ impl Method {
             settings: Settings {
                 steps: job.args.steps,
                 until: job.args.until,
-                baseline: job.args.baseline.clone().filter(|_| name == "integrated-gradients"),
+                baseline: job.args.baseline.clone().filter(|_| takes_baseline),
                 layer: map.layer().map(str::to_owned),
                 references: (name == "expected-gradients").then(references),
                 rules: job.args.rules.clone().filter(|_| name == "lrp"),
+                features: job.args.features.clone().filter(|_| perturbs && name != "occlusion"),
+                window: job.args.window.clone().filter(|_| name == "occlusion"),
+                stride: job.args.stride.clone().filter(|_| name == "occlusion"),
             },
             score: map.scores().first().copied(),
             seconds: finished.time.as_secs_f64(),
@@ -259,6 +271,8 @@ impl Converged {
             relative_residual: completeness.and_then(|it| it.relative().first().copied()),
             samples: sampling.and_then(|it| it.samples.first().copied()),
             standard_error: sampling.and_then(|it| it.standard_error.first().copied()),
+            partial: convergence.partial.map(|progress| (progress.done, progress.of)),
+            fit: convergence.fit.as_ref().and_then(|fit| fit.explained.first().copied()),
             relevance: convergence.ledger.as_ref().and_then(Relevance::of),
         }
     }

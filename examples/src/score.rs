@@ -9,7 +9,7 @@ use crate::subject::picture;
 use crate::term;
 use crate::words::percent;
 use candle_core::{Device, Module, Tensor};
-use candlelight::metrics::{Metric, PointingGame};
+use candlelight::metrics::PointingGame;
 use candlelight::models::Model;
 use candlelight::models::bundled;
 use candlelight::models::scenes::{Object, SIZE, Scene};

@@ -1,7 +1,7 @@
 //! Numbers as people say them.
 
 use crate::method::Agreement;
-use candlelight::{Convergence, Ledger};
+use candlelight::{Convergence, Ledger, Progress};
 use std::time::Duration;
 
 /// `12 ms`, `3.4 s`, `2 min 5 s`.
@@ -38,8 +38,18 @@ pub fn count(n: u64) -> String {
     }
 }
 
-/// How the first row converged.
+/// How the first row converged, and how far it was if it was cancelled.
 pub fn convergence(convergence: &Convergence) -> String {
+    let words = converged(convergence);
+    match convergence.partial {
+        None => words,
+        Some(Progress { done, of }) => {
+            format!("cancelled after {} of {} calls: {words}", count(done as u64), count(of as u64))
+        }
+    }
+}
+
+fn converged(convergence: &Convergence) -> String {
     let residual = convergence.completeness.as_ref().and_then(|it| it.relative().first().copied());
     if let Some(ledger) = &convergence.ledger {
         return relevance(ledger);
@@ -115,5 +125,8 @@ mod tests {
         assert_eq!(convergence(&path), "residual 2.0 %");
         let both = Convergence { completeness, sampling, ..Convergence::exact() };
         assert_eq!(convergence(&both), "standard error 12 %, 50 samples, residual 2.0 %");
+        let cancelled = Convergence { partial: Some(Progress { done: 30, of: 4000 }), ..both };
+        let words = "cancelled after 30 of 4000 calls: standard error 12 %, 50 samples, residual 2.0 %";
+        assert_eq!(convergence(&cancelled), words);
     }
 }

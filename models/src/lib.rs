@@ -1,6 +1,6 @@
-//! ResNet and ViT for candlelight, their loading, and two bundled demo models.
+//! ResNet, VGG and ViT for candlelight, their loading, and two bundled demo models.
 //!
-//! Both are written on `candlelight_core::nn`, so every layer is a tap and every gradient is right; both
+//! All are written on `candlelight_core::nn`, so every layer is a tap and every gradient is right; they
 //! train through a `VarMap` as well as they classify with weights from a file.
 
 #![forbid(unsafe_code)]
@@ -14,6 +14,7 @@ mod load;
 mod nearest;
 pub mod resnet;
 pub mod scenes;
+pub mod vgg;
 pub mod vit;
 
 use candlelight_core::nn::VarBuilder;
@@ -22,6 +23,7 @@ pub use error::{Error, Result};
 pub use labels::Labels;
 pub use load::{LoadedModel, Loader, Model, ModelBytes, Source, load};
 pub use resnet::{ResNet, ResNetConfig};
+pub use vgg::{Vgg, VggConfig};
 pub use vit::{ViT, ViTConfig};
 
 /// Which statistics batch norms use.

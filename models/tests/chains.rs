@@ -10,6 +10,7 @@ use candlelight_core::{
     Model, Rule, Selector, Tape, check_gradients, layers,
 };
 use candlelight_models::resnet::{Block, ResNet, ResNetConfig, Shortcut, Stage, Stem};
+use candlelight_models::vgg::{Naming, Vgg, VggConfig};
 use candlelight_models::vit::{ViT, ViTConfig, Width};
 use std::collections::HashMap;
 
@@ -194,6 +195,37 @@ fn rules_that_chains_do_not_know_run_as_layers() {
         let [plain, watched] = both_maps(&Lrp::new(composite), &model, &x);
         assert_eq!(distance(plain.values(), watched.values()), 0.0);
     }
+}
+
+/// A VGG of three stages in either vocabulary; images of 56 pixels leave maps of 7.
+fn frozen_vgg(naming: Naming, norm_eps: Option<f64>, dtype: DType) -> Vgg {
+    let stages = vec![vec![4, 6], vec![8], vec![9, 5]];
+    let config = VggConfig { naming, stages, norm_eps, hidden_size: 12, ..VggConfig::imagenet([0; 5], 5) };
+    let variables = VarMap::new();
+    Vgg::new(config.clone(), VarBuilder::from_varmap(&variables, DType::F64, &Device::Cpu)).unwrap();
+    Vgg::new(config, frozen_weights(&variables, dtype)).unwrap()
+}
+
+#[test]
+fn a_vgg_is_the_same_as_a_chain_and_as_layers_in_both_vocabularies() {
+    let pixels: Vec<f64> = (0..2 * 3 * 56 * 56).map(|i| (i as f64 * 0.113).sin()).collect();
+    let x = Tensor::from_vec(pixels, (2, 3, 56, 56), &Device::Cpu).unwrap();
+    for naming in [Naming::Torchvision, Naming::Timm] {
+        for norm_eps in [None, Some(1e-5)] {
+            let model = frozen_vgg(naming, norm_eps, DType::F64);
+            let [fused, layered] = side_by_side(&model, &x);
+            for (a, b) in fused.iter().zip(&layered) {
+                assert!(distance(a, b) < DOUBLE, "{naming:?}: {:e}", distance(a, b));
+            }
+            let names: Vec<String> =
+                layers(&model, &x).unwrap().into_iter().map(|layer| layer.name).collect();
+            assert!(names.contains(&model.config().last_activation()), "{names:?}");
+        }
+    }
+    let small = x.narrow(2, 0, 40).unwrap();
+    let refused = frozen_vgg(Naming::Timm, None, DType::F64).forward(&small).unwrap_err();
+    assert!(refused.to_string().contains("5x7"), "{refused}");
+    assert!(frozen_vgg(Naming::Torchvision, None, DType::F64).forward(&small).is_ok());
 }
 
 #[test]

@@ -319,6 +319,8 @@ fn timm_names_of_the_hub_are_understood() {
         ("resnet50", "conv1.weight"),
         ("resnet18.a1_in1k", "conv1.weight"),
         ("resnet50d", "conv1.0.weight"),
+        ("vgg16.tv_in1k", "features.0.weight"),
+        ("vgg11_bn", "features.0.weight"),
         ("vit_base_patch16_224", "patch_embed.proj.weight"),
         ("deit_tiny_patch16_224", "patch_embed.proj.weight"),
     ] {

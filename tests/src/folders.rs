@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 pub const VARIABLE: &str = "CANDLELIGHT_GOLDEN";
 
 /// The folders of reference data, relative to the workspace.
-const USUAL: [&str; 4] = ["tests/golden", "tests/full-grad", "../shared/golden", "../shared/real"];
+const USUAL: [&str; 5] =
+    ["tests/golden", "tests/full-grad", "../shared/golden", "../shared/real", "../shared/golden-metrics"];
 
 /// One folder of reference data, there or not.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 pub mod cases;
 pub mod compare;
 pub mod folders;
+pub mod measured;
 pub mod zoo;
 
 pub use cases::{Case, Folder, Tensors};

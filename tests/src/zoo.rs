@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor};
 use candlelight_core::nn::{self, Activation, Conv2dConfig, Module, ModuleT, Padded, VarBuilder};
 use candlelight_core::{Model, tap};
-use candlelight_models::Loader;
+use candlelight_models::{Loader, ModelBytes};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -27,6 +27,28 @@ pub fn open(folder: &Path, dtype: DType) -> Result<Box<dyn Model + Send>> {
     let bytes = fs::read(folder.join("model.safetensors"))?;
     let vb = VarBuilder::from_buffered_safetensors(bytes, dtype, &Device::Cpu)?;
     Ok(Box::new(Sequence::new(&layers, &vb)?))
+}
+
+/// The LeNet or the CIFAR ResNet whose weights are in `file`, which no `config.json` describes.
+///
+/// # Errors
+/// If the file cannot be read, or `architecture` is another.
+pub fn described(architecture: &str, file: &Path, dtype: DType) -> Result<Box<dyn Model + Send>> {
+    let weights = fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+    match architecture {
+        "lenet" => {
+            let vb = VarBuilder::from_buffered_safetensors(weights, dtype, &Device::Cpu)?;
+            Ok(Box::new(Sequence::new(&lenet(), &vb)?))
+        }
+        "resnet20" => {
+            let config =
+                r#"{"kind": "cifar_resnet", "blocks_per_stage": 3, "channels": [16, 32, 64]}"#.to_owned();
+            let name = architecture.to_owned();
+            let bytes = ModelBytes { name, config, preprocessor: None, weights: vec![weights] };
+            Ok(Box::new(Loader::default().dtype(dtype).load(bytes)?.model))
+        }
+        _ => bail!("no model `{architecture}`"),
+    }
 }
 
 /// One layer of a test model, as `config.json` has it.

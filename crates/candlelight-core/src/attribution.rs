@@ -2,7 +2,8 @@
 
 use crate::resize::{bilinear, place};
 use crate::schedule::Prediction;
-use crate::{Convergence, Cost, Placement, Result};
+use crate::target::Resolved;
+use crate::{Convergence, Cost, Placement, Result, Reuse};
 use candle_core::Tensor;
 
 /// How a map is meant to be read.
@@ -31,6 +32,7 @@ pub struct Attribution {
     pub(crate) convergence: Convergence,
     pub(crate) error: Option<Tensor>,
     pub(crate) cost: Cost,
+    pub(crate) reuse: Option<Reuse>,
 }
 
 impl Attribution {
@@ -56,7 +58,15 @@ impl Attribution {
             convergence,
             error,
             cost,
+            reuse: None,
         }
+    }
+
+    /// A map that was made elsewhere, to be drawn and measured: `values` of the input's shape, or `[N, 1, h, w]`. It
+    /// explains no class, and nothing is known of how it converged.
+    pub fn given(method: impl Into<String>, values: &Tensor) -> Self {
+        let nothing = Prediction { target: Resolved::Classes(Vec::new()), scores: Vec::new() };
+        Self::new(method.into(), values.detach(), nothing, Convergence::exact(), Cost::default())
     }
 
     /// The method's name as in the registry; composed methods name their parts.
@@ -121,6 +131,11 @@ impl Attribution {
     /// What it cost.
     pub fn cost(&self) -> Cost {
         self.cost
+    }
+
+    /// What its evaluations saved where they share most of their input; `None` if every one of them ran whole.
+    pub fn reuse(&self) -> Option<Reuse> {
+        self.reuse
     }
 
     /// Where the cells of a layer's map lie on the image; `None` where they tile it, as pixels and patches do.

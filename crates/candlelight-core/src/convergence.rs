@@ -1,6 +1,6 @@
 //! How far an explanation can be trusted to be what its formula says.
 
-use crate::Ledger;
+use crate::{Ledger, Progress};
 
 /// The completeness of path methods: the attributions of a row should sum to a difference of scores.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +35,16 @@ pub struct Sampling {
     pub standard_error: Vec<f64>,
 }
 
+/// How well a linear model of the score, fitted around the row, fits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fit {
+    /// Per row the share of the samples' weighted variance that the model explains, R²: 1 where the score is linear in the
+    /// features; where it is near 0, the coefficients say nothing.
+    pub explained: Vec<f64>,
+    /// Per row what the model says where every feature is absent, in units of the score.
+    pub intercept: Vec<f64>,
+}
+
 /// What an [`Attribution`](crate::Attribution) knows about its own convergence.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Convergence {
@@ -42,6 +52,10 @@ pub struct Convergence {
     pub completeness: Option<Completeness>,
     /// For methods that sample.
     pub sampling: Option<Sampling>,
+    /// Of a sampler that was cancelled: how far it was when it handed back what it had.
+    pub partial: Option<Progress>,
+    /// For linear models of the score: how well they fit.
+    pub fit: Option<Fit>,
     /// For paths: per row how many gradients were taken along it, or along all of them.
     pub steps: Option<Vec<usize>>,
     /// For rules that share relevance out: what became of it at every layer.
@@ -80,5 +94,33 @@ impl std::ops::AddAssign for Cost {
     fn add_assign(&mut self, other: Self) {
         self.forwards += other.forwards;
         self.backwards += other.backwards;
+    }
+}
+
+/// What evaluations saved that differ from a known one in a rectangle of the input, in multiply-adds of the
+/// convolutions that they went through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reuse {
+    /// That were computed.
+    pub done: u64,
+    /// At the places that the changes can reach, which no exact run can leave out: rectangles of one size are computed
+    /// together, so that more are done.
+    pub reached: u64,
+    /// Of all places, as without reuse.
+    pub whole: u64,
+}
+
+impl Reuse {
+    /// How many times the work that was done the whole is.
+    pub fn saved(&self) -> f64 {
+        self.whole as f64 / self.done as f64
+    }
+}
+
+impl std::ops::AddAssign for Reuse {
+    fn add_assign(&mut self, other: Self) {
+        self.done += other.done;
+        self.reached += other.reached;
+        self.whole += other.whole;
     }
 }

@@ -159,6 +159,16 @@ pub enum Error {
         nearest: String,
     },
 
+    /// Tokens were removed, and the score still depends on their pixels.
+    #[error(
+        "the score reads tokens that were removed (it changes by {change:.1e} with their pixels): it pools over patches, \
+         or attends to them outside of `nn::attention`; take `Features::Patches` for such a model"
+    )]
+    TokensRead {
+        /// How much the score changes.
+        change: f64,
+    },
+
     /// A method that is not in the registry.
     #[error("unknown method `{name}`; nearest: {}", .nearest.join(", "))]
     UnknownMethod {
@@ -245,6 +255,12 @@ const FUSED: &str =
     "`softmax_last_dim`, `layer_norm` (fused, contiguous input with bias), `rms_norm`, `rope`, `sdpa`";
 
 impl Error {
+    /// The model shows no attention from which a token could be removed.
+    pub(crate) const NO_TOKENS: Self = Self::MissingLayer {
+        what: "attention",
+        hint: "tokens can be removed from transformers built from `nn::attention`",
+    };
+
     /// No gradient arrived at `to`.
     pub(crate) fn no_gradient(to: &str) -> Self {
         Self::NoGradient { to: to.to_owned(), candle: CANDLE, fused: FUSED }

@@ -1,6 +1,8 @@
 //! What is asked: input, target, seed, budget, progress.
 
 use crate::Target;
+use crate::nn::ops::softmax_last_dim;
+use crate::random::key;
 use candle_core::Tensor;
 use std::fmt;
 use std::ops::ControlFlow;
@@ -15,7 +17,9 @@ pub struct Progress {
     pub of: usize,
 }
 
-/// Called after every batch; `Break` stops the run with [`Error::Cancelled`](crate::Error::Cancelled).
+/// Called after every batch; `Break` stops the run with [`Error::Cancelled`](crate::Error::Cancelled). A sampler
+/// hands back what it has, marked by [`Convergence::partial`](crate::Convergence::partial), as soon as that is
+/// anything.
 pub type OnProgress = dyn Fn(Progress) -> ControlFlow<()> + Send + Sync;
 
 /// How much of the input may be in flight at once. It decides the batch, never the result.
@@ -28,6 +32,32 @@ pub enum Budget {
     Rows(usize),
     /// About so many bytes of activations at once, at least one row.
     Bytes(usize),
+}
+
+/// In which units a model's outputs are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Output {
+    /// As the model gives them: logits, usually.
+    #[default]
+    Raw,
+    /// Their softmax.
+    Probability,
+    /// The natural logarithm of their softmax.
+    LogProbability,
+}
+
+impl Output {
+    /// The outputs `[n, classes]` in these units.
+    pub(crate) fn of(self, outputs: Tensor) -> candle_core::Result<Tensor> {
+        match self {
+            Self::Raw => Ok(outputs),
+            Self::Probability => softmax_last_dim(&outputs),
+            Self::LogProbability => {
+                let above = outputs.broadcast_sub(&outputs.detach().max_keepdim(1)?)?;
+                above.broadcast_sub(&above.exp()?.sum_keepdim(1)?.log()?)
+            }
+        }
+    }
 }
 
 /// One question to a model. Everything that can be a bare tensor, or a tensor with a class, goes in by
@@ -53,6 +83,7 @@ pub struct Query {
     seed: u64,
     first_sample: u64,
     budget: Budget,
+    output: Output,
     progress: Option<Arc<OnProgress>>,
 }
 
@@ -65,6 +96,7 @@ impl Query {
             seed: 0,
             first_sample: 0,
             budget: Budget::Auto,
+            output: Output::Raw,
             progress: None,
         }
     }
@@ -90,9 +122,26 @@ impl Query {
         Self { budget, ..self }
     }
 
+    /// In which units the model's outputs are read; as the model gives them unless set. The target's score is then in
+    /// these units.
+    pub fn output(self, output: Output) -> Self {
+        Self { output, ..self }
+    }
+
     /// Calls `f` after every batch; it may stop the run.
     pub fn on_progress(self, f: impl Fn(Progress) -> ControlFlow<()> + Send + Sync + 'static) -> Self {
         Self { progress: Some(Arc::new(f)), ..self }
+    }
+
+    /// The same question about other rows.
+    pub fn on(self, input: &Tensor) -> Self {
+        Self { input: input.detach(), ..self }
+    }
+
+    /// The seed of draw `draw` for row `row`, for generators that take 32 bytes: the same numbers on every device and in
+    /// every batch.
+    pub fn key(&self, row: usize, draw: u64) -> [u8; 32] {
+        key(self.seed, self.sample(row), draw)
     }
 
     /// The input, `[N, …]`.
@@ -114,6 +163,10 @@ impl Query {
 
     pub(crate) fn budget_asked(&self) -> Budget {
         self.budget
+    }
+
+    pub(crate) fn output_asked(&self) -> Output {
+        self.output
     }
 
     pub(crate) fn report(&self, progress: Progress) -> ControlFlow<()> {

@@ -143,7 +143,7 @@ fn pick(outputs: &Tensor, classes: impl Iterator<Item = usize>) -> Result<Tensor
     Ok(outputs.gather(&index, 1)?.squeeze(1)?)
 }
 
-fn top(outputs: &Tensor) -> Result<Vec<usize>> {
+pub(crate) fn top(outputs: &Tensor) -> Result<Vec<usize>> {
     let rows = outputs.to_dtype(DType::F64)?.to_vec2::<f64>()?;
     debug_assert_eq!(outputs.dim(D::Minus1)?, rows.first().map_or(0, Vec::len));
     let first_largest =

@@ -39,10 +39,38 @@ pub enum Error {
         /// The first such value.
         value: f64,
     },
-    /// Masks that do not fit the map.
-    #[error("the masks have shape {found:?}, expected {expected}")]
+    /// A map for other rows than those of the query.
+    #[error("the map has `{maps}` rows, the query `{inputs}`; explain the query that is measured")]
+    Rows {
+        /// Rows of the map.
+        maps: usize,
+        /// Rows of the query.
+        inputs: usize,
+    },
+    /// Something that a metric needs was not given.
+    #[error("`{metric}` needs {what}; say it with the subject")]
+    Missing {
+        /// The metric's name.
+        metric: &'static str,
+        /// What is missing.
+        what: &'static str,
+    },
+    /// A setting out of its range.
+    #[error("{setting} is `{value}`, expected {expected}")]
+    Setting {
+        /// What was set.
+        setting: &'static str,
+        /// To what.
+        value: String,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// A tensor that does not fit.
+    #[error("{what} has shape {found:?}, expected {expected}")]
     Shape {
-        /// Their shape.
+        /// Which one.
+        what: &'static str,
+        /// Its shape.
         found: Vec<usize>,
         /// What would fit.
         expected: String,

@@ -6,7 +6,7 @@
 //! ```
 //! use candle_core::{Device, Tensor};
 //! use candlelight_core::{Explain, InputXGradient};
-//! use candlelight_metrics::{Metric, PointingGame};
+//! use candlelight_metrics::PointingGame;
 //!
 //! let x = Tensor::new(&[[[[0.0f64, 2.0], [1.0, 0.0]]]], &Device::Cpu)?;
 //! let map = InputXGradient.explain(&|x: &Tensor| x.flatten_from(1)?.sum(1), &x)?;
@@ -16,13 +16,29 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod ablation;
+mod completeness;
+pub mod criteria;
 mod error;
+mod input_invariance;
 mod located;
+mod measured;
 mod metric;
+mod non_sensitivity;
 mod pointing_game;
 mod relevance_mass;
+mod road;
+mod saliency;
+mod subject;
 
+pub use ablation::{Deletion, Insertion, MassCentreAblation, TopKAblation};
+pub use completeness::{Balance, Completeness};
 pub use error::{Error, Result};
-pub use metric::{Entry, METRICS, Metric};
+pub use input_invariance::InputInvariance;
+pub use measured::{Curve, Measured};
+pub use metric::{Better, Entry, METRICS, Metric};
+pub use non_sensitivity::{Effects, Epsilon, NonSensitivity, RowViolations, Violations};
 pub use pointing_game::PointingGame;
 pub use relevance_mass::{Relevance, RelevanceMassAccuracy};
+pub use road::{First, Ranking, Removed, Removing, Road};
+pub use subject::Subject;

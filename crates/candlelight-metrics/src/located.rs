@@ -60,7 +60,11 @@ fn vectors(tensor: &Tensor) -> Result<Vec<Vec<f64>>> {
 }
 
 fn wrong_shape(masks: &Tensor, rows: usize) -> Error {
-    Error::Shape { found: masks.dims().to_vec(), expected: format!("[{rows}, H, W], a mask for each row") }
+    Error::Shape {
+        what: "the mask tensor",
+        found: masks.dims().to_vec(),
+        expected: format!("[{rows}, H, W], a mask for each row"),
+    }
 }
 
 #[cfg(test)]

@@ -1,23 +1,32 @@
 //! What every metric is, and the list of all.
 
-use crate::{Error, PointingGame, RelevanceMassAccuracy, Result};
-use candle_core::Tensor;
-use candlelight_core::Attribution;
+use crate::{
+    Completeness, Deletion, Error, InputInvariance, Insertion, MassCentreAblation, Measured, NonSensitivity,
+    PointingGame, RelevanceMassAccuracy, Result, Road, Subject, TopKAblation,
+};
 
-/// A measure of a map against the place where the object is known to be.
+/// A measure of maps: a plain struct with `Default` (the paper's setting) and consuming builders.
+///
+/// Every row gets its own number, which neither the batch nor its neighbours change.
 pub trait Metric: Send + Sync {
     /// The name as in the registry.
     fn name(&self) -> &'static str;
 
-    /// One number per row.
-    ///
-    /// # Shapes
-    /// `masks` is `[N, H, W]`, one for each row of the attribution; inside is what is not zero. The map is summed
-    /// over channels and brought to `H` x `W` first ([`Attribution::plane`]).
+    /// One number for each row of the subject.
     ///
     /// # Errors
-    /// [`Error::EmptyMask`] and [`Error::ConstantMap`] name the row; [`Error::Shape`] if the masks do not fit.
-    fn score(&self, attribution: &Attribution, masks: &Tensor) -> Result<Vec<f64>>;
+    /// [`Error`] names what is wrong with the map, the masks or the settings; [`Error::Missing`] what the metric needs
+    /// and the subject lacks; what the model returns.
+    fn measure(&self, subject: &Subject) -> Result<Measured>;
+}
+
+/// Which numbers of a metric are better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Better {
+    /// Large ones.
+    Higher,
+    /// Small ones.
+    Lower,
 }
 
 /// An entry of the registry.
@@ -28,6 +37,8 @@ pub struct Entry {
     pub title: &'static str,
     /// Where it comes from.
     pub paper: &'static str,
+    /// Which of its numbers are better.
+    pub better: Better,
     /// Makes it, with its default setting.
     pub build: fn() -> Box<dyn Metric>,
 }
@@ -38,13 +49,71 @@ pub static METRICS: &[Entry] = &[
         name: "pointing-game",
         title: "Pointing Game",
         paper: "https://arxiv.org/abs/1608.00507",
+        better: Better::Higher,
         build: || Box::new(PointingGame::default()),
     },
     Entry {
         name: "relevance-mass-accuracy",
         title: "Relevance Mass Accuracy",
         paper: "https://arxiv.org/abs/2003.07258",
+        better: Better::Higher,
         build: || Box::new(RelevanceMassAccuracy::default()),
+    },
+    Entry {
+        name: "non-sensitivity",
+        title: "Non-Sensitivity",
+        paper: "https://arxiv.org/abs/2007.07584",
+        better: Better::Lower,
+        build: || Box::new(NonSensitivity::default()),
+    },
+    Entry {
+        name: "completeness",
+        title: "Completeness",
+        paper: "https://arxiv.org/abs/1703.01365",
+        better: Better::Lower,
+        build: || Box::new(Completeness::default()),
+    },
+    Entry {
+        name: "input-invariance",
+        title: "Input Invariance",
+        paper: "https://arxiv.org/abs/1711.00867",
+        better: Better::Lower,
+        build: || Box::new(InputInvariance::default()),
+    },
+    Entry {
+        name: "top-k-ablation",
+        title: "Top-k Ablation",
+        paper: "https://distill.pub/2020/attribution-baselines/",
+        better: Better::Lower,
+        build: || Box::new(TopKAblation::default()),
+    },
+    Entry {
+        name: "mass-centre-ablation",
+        title: "Mass-centre Ablation",
+        paper: "https://distill.pub/2020/attribution-baselines/",
+        better: Better::Lower,
+        build: || Box::new(MassCentreAblation::default()),
+    },
+    Entry {
+        name: "insertion",
+        title: "Insertion",
+        paper: "https://arxiv.org/abs/1806.07421",
+        better: Better::Higher,
+        build: || Box::new(Insertion::default()),
+    },
+    Entry {
+        name: "deletion",
+        title: "Deletion",
+        paper: "https://arxiv.org/abs/1806.07421",
+        better: Better::Lower,
+        build: || Box::new(Deletion::default()),
+    },
+    Entry {
+        name: "road",
+        title: "ROAD",
+        paper: "https://arxiv.org/abs/2202.00449",
+        better: Better::Lower,
+        build: || Box::new(Road::default()),
     },
 ];
 

@@ -1,7 +1,7 @@
 //! The Pointing Game.
 
 use crate::located::Located;
-use crate::{Metric, Result};
+use crate::{Measured, Metric, Result, Subject};
 use candle_core::Tensor;
 use candlelight_core::Attribution;
 
@@ -42,14 +42,29 @@ impl PointingGame {
     }
 }
 
+impl PointingGame {
+    /// One number per row: what [`measure`](Metric::measure) does, where there is a map and a mask and no model.
+    ///
+    /// # Shapes
+    /// `masks` is `[N, H, W]`, one for each row of the attribution; inside is what is not zero. The map is summed
+    /// over channels and brought to `H` x `W` first ([`Attribution::plane`]).
+    ///
+    /// # Errors
+    /// [`Error::EmptyMask`](crate::Error::EmptyMask) and [`Error::ConstantMap`](crate::Error::ConstantMap) name the row;
+    /// [`Error::Shape`](crate::Error::Shape) if the masks do not fit.
+    pub fn score(&self, attribution: &Attribution, masks: &Tensor) -> Result<Vec<f64>> {
+        let rows = Located::rows(attribution, masks)?;
+        Ok(rows.iter().map(|located| f64::from(self.hits(located))).collect())
+    }
+}
+
 impl Metric for PointingGame {
     fn name(&self) -> &'static str {
         "pointing-game"
     }
 
-    fn score(&self, attribution: &Attribution, masks: &Tensor) -> Result<Vec<f64>> {
-        let rows = Located::rows(attribution, masks)?;
-        Ok(rows.iter().map(|located| f64::from(self.hits(located))).collect())
+    fn measure(&self, subject: &Subject) -> Result<Measured> {
+        Ok(Measured::free(self.score(subject.attribution, subject.masks_for(self.name())?)?))
     }
 }
 

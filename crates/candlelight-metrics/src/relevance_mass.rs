@@ -1,7 +1,7 @@
 //! Relevance Mass Accuracy.
 
 use crate::located::Located;
-use crate::{Error, Metric, Result};
+use crate::{Error, Measured, Metric, Result, Subject};
 use candle_core::Tensor;
 use candlelight_core::Attribution;
 
@@ -52,13 +52,28 @@ impl RelevanceMassAccuracy {
     }
 }
 
+impl RelevanceMassAccuracy {
+    /// One number per row: what [`measure`](Metric::measure) does, where there is a map and a mask and no model.
+    ///
+    /// # Shapes
+    /// `masks` is `[N, H, W]`, one for each row of the attribution; inside is what is not zero. The map is summed
+    /// over channels and brought to `H` x `W` first ([`Attribution::plane`]).
+    ///
+    /// # Errors
+    /// [`Error::EmptyMask`](crate::Error::EmptyMask) and [`Error::ConstantMap`](crate::Error::ConstantMap) name the row;
+    /// [`Error::Shape`](crate::Error::Shape) if the masks do not fit.
+    pub fn score(&self, attribution: &Attribution, masks: &Tensor) -> Result<Vec<f64>> {
+        Located::rows(attribution, masks)?.iter().map(|located| self.share(located)).collect()
+    }
+}
+
 impl Metric for RelevanceMassAccuracy {
     fn name(&self) -> &'static str {
         "relevance-mass-accuracy"
     }
 
-    fn score(&self, attribution: &Attribution, masks: &Tensor) -> Result<Vec<f64>> {
-        Located::rows(attribution, masks)?.iter().map(|located| self.share(located)).collect()
+    fn measure(&self, subject: &Subject) -> Result<Measured> {
+        Ok(Measured::free(self.score(subject.attribution, subject.masks_for(self.name())?)?))
     }
 }
 

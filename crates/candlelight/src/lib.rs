@@ -61,14 +61,16 @@ pub mod prelude {
     pub use candlelight_core::{
         AblationCam, AttentionFlow, AttentionGradCam, AttentionPass, AttentionRollout, AttnLrp, Attribution,
         Augmented, Baseline, BlurIntegratedGradients, Bounds, Budget, Cam, Composite, Convergence, Cost,
-        Deconvnet, DeepLift, DeepLiftShap, DeepTaylor, Draw, EigenCam, EigenGradCam, ElementWiseGradCam,
-        ExcitationBackprop, ExpectedGradients, Explain, FullGrad, GradCam, GradCamPlusPlus, GradientCheck,
-        GuidedBackprop, GuidedGradCam, GuidedIntegratedGradients, HeadFusion, HeadWeight, HiResCam, Idgi,
-        InputXGradient, IntegratedGradients, InternalInfluence, Kind, LayerCam, LayerConductance,
-        LayerGradientXActivation, LayerInfo, LayerIntegratedGradients, Lrp, METHODS, Method, Neuron,
-        NeuronConductance, Noise, Progress, Psi, Quadrature, Query, RawAttention, References, Rule, Saliency,
-        ScoreCam, Selector, Settings, SmoothGrad, Statistic, Tape, Target, TransformerRelevance, Upsampling,
-        XGradCam, Xrai, check_gradients, layers, method, nn, tap,
+        Coverage, Deconvnet, DeepLift, DeepLiftShap, DeepTaylor, Draw, EigenCam, EigenGradCam,
+        ElementWiseGradCam, ExcitationBackprop, ExpectedGradients, Explain, FeatureAblation,
+        FeaturePermutation, Features, FullGrad, GradCam, GradCamPlusPlus, GradientCheck, GuidedBackprop,
+        GuidedGradCam, GuidedIntegratedGradients, HeadFusion, HeadWeight, HiResCam, HsicIndices, Idgi,
+        InputXGradient, IntegratedGradients, InternalInfluence, Joining, KernelShap, Kind, LayerCam,
+        LayerConductance, LayerGradientXActivation, LayerInfo, LayerIntegratedGradients, Lime, Lrp, METHODS,
+        Method, Neuron, NeuronConductance, Noise, Occlusion, PartitionShap, Progress, Proximity, Psi,
+        Quadrature, Query, RawAttention, References, Rise, Rule, Saliency, ScoreCam, Segmentation, Selector,
+        Settings, ShapleyValues, Shrinkage, SmoothGrad, SobolIndices, Statistic, Tape, Target,
+        TransformerRelevance, Upsampling, XGradCam, Xrai, check_gradients, layers, method, nn, tap,
     };
 
     #[cfg(feature = "image")]

@@ -4,13 +4,16 @@ use candle_core::{Result, Tensor};
 use candlelight_core::nn::{Module, VarBuilder};
 
 use super::spec::Spec;
-use crate::{ResNet, ViT};
+use crate::vgg::{Naming, VggConfig};
+use crate::{ResNet, Vgg, ViT};
 
 /// A model of one of the architectures that are built in.
 #[derive(Clone, Debug)]
 pub enum Model {
     /// A residual network.
     ResNet(ResNet),
+    /// A VGG.
+    Vgg(Vgg),
     /// A vision transformer.
     ViT(ViT),
 }
@@ -19,6 +22,7 @@ impl Model {
     pub(super) fn new(spec: Spec, vb: VarBuilder) -> Result<Self> {
         Ok(match spec {
             Spec::ResNet(config) => Self::ResNet(ResNet::new(config, vb)?),
+            Spec::Vgg(config) => Self::Vgg(vgg(config, vb)?),
             Spec::ViT(config) => Self::ViT(ViT::new(config, vb)?),
         })
     }
@@ -27,15 +31,17 @@ impl Model {
     pub fn classes(&self) -> usize {
         match self {
             Self::ResNet(model) => model.config().classes,
+            Self::Vgg(model) => model.config().classes,
             Self::ViT(model) => model.config().classes,
         }
     }
 
-    /// The layer whose activations class activation maps use by default: the last stage of a ResNet, the first
-    /// norm of a ViT's last block.
+    /// The layer whose activations class activation maps use by default: the last stage of a ResNet, the last
+    /// activation of a VGG's features, the first norm of a ViT's last block.
     pub fn cam_layer(&self) -> String {
         match self {
             Self::ResNet(model) => model.config().last_stage(),
+            Self::Vgg(model) => model.config().last_activation(),
             Self::ViT(model) => model.config().last_norm(),
         }
     }
@@ -44,6 +50,7 @@ impl Model {
     pub fn image_size(&self) -> Option<(usize, usize)> {
         match self {
             Self::ResNet(_) => None,
+            Self::Vgg(model) => (model.config().naming == Naming::Timm).then_some((224, 224)),
             Self::ViT(model) => Some(model.config().image_size),
         }
     }
@@ -55,7 +62,7 @@ impl Model {
     /// [`Error::ImageSize`](crate::Error::ImageSize) from a ViT that was trained for another size.
     pub fn check_size(&self, size: (usize, usize)) -> crate::Result<()> {
         match self {
-            Self::ResNet(_) => Ok(()),
+            Self::ResNet(_) | Self::Vgg(_) => Ok(()),
             Self::ViT(model) => model.check_size(size),
         }
     }
@@ -66,7 +73,17 @@ impl Module for Model {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         match self {
             Self::ResNet(model) => model.forward(x),
+            Self::Vgg(model) => model.forward(x),
             Self::ViT(model) => model.forward(x),
         }
     }
+}
+
+/// Weights of the hub have timm's names or torchvision's under the same architecture.
+fn vgg(config: VggConfig, vb: VarBuilder) -> Result<Vgg> {
+    let naming = match vb.contains_tensor("classifier.0.weight") {
+        true => Naming::Torchvision,
+        false => Naming::Timm,
+    };
+    Vgg::new(VggConfig { naming, ..config }, vb)
 }

@@ -7,13 +7,15 @@ use serde_json::Value;
 use super::source::CONFIG;
 use super::{cifar, hugging_face, timm};
 use crate::resnet::{Block, ResNetConfig};
+use crate::vgg::VggConfig;
 use crate::vit::ViTConfig;
 use crate::{Error, Result};
 
 /// What messages list when nothing fits.
 const KNOWN: &[&str] = &[
     "`model_type` `resnet` and `vit`",
-    "timm's `architecture` `resnet18` to `resnet152` (also with `d`), `vit_*` and `deit_*_patch*`",
+    "timm's `architecture` `resnet18` to `resnet152` (also with `d`), `vgg11` to `vgg19` (also with `_bn`), `vit_*` and \
+     `deit_*_patch*`",
     "`kind` `cifar_resnet`",
 ];
 
@@ -24,6 +26,7 @@ const LARGEST: usize = 1 << 20;
 #[derive(Clone, Debug)]
 pub(super) enum Spec {
     ResNet(ResNetConfig),
+    Vgg(VggConfig),
     ViT(ViTConfig),
 }
 
@@ -50,6 +53,7 @@ impl Spec {
     fn check(&self) -> Result<()> {
         match self {
             Self::ResNet(config) => check_resnet(config),
+            Self::Vgg(config) => counts("num_classes", &[config.in_channels, config.classes]),
             Self::ViT(config) => check_vit(config),
         }
     }
@@ -57,6 +61,7 @@ impl Spec {
     pub fn classes(&self) -> usize {
         match self {
             Self::ResNet(config) => config.classes,
+            Self::Vgg(config) => config.classes,
             Self::ViT(config) => config.classes,
         }
     }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::hugging_face::{Side, qkv_bias};
 use super::spec::{Spec, keys};
 use crate::resnet::{Block, ResNetConfig, Shortcut, Stage, Stem};
+use crate::vgg::VggConfig;
 use crate::vit::{ViTConfig, Width};
 use crate::{Error, Result};
 
@@ -36,6 +37,9 @@ pub(super) fn named(name: &str, config: &Value) -> Result<Option<Spec>> {
     if let Some(resnet) = named_resnet(name, &keys) {
         return Ok(Some(Spec::ResNet(resnet)));
     }
+    if let Some(vgg) = named_vgg(name, &keys) {
+        return Ok(Some(Spec::Vgg(vgg)));
+    }
     let Some(vit) = named_vit(name, &keys) else { return Ok(None) };
     class_token(keys.global_pool.as_deref().unwrap_or("token"))?;
     Ok(Some(Spec::ViT(vit)))
@@ -59,6 +63,23 @@ fn named_resnet(name: &str, keys: &HubKeys) -> Option<ResNetConfig> {
         (config.stem, config.shortcut) = (Stem::Deep { width: 32 }, Shortcut::PoolConv);
     }
     Some(config)
+}
+
+/// `vgg11` to `vgg19`; `_bn` at the end has batch norms.
+fn named_vgg(name: &str, keys: &HubKeys) -> Option<VggConfig> {
+    let plain = name.strip_suffix("_bn").unwrap_or(name);
+    let depths = match plain.strip_prefix("vgg")? {
+        "11" => [1, 1, 2, 2, 2],
+        "13" => [2, 2, 2, 2, 2],
+        "16" => [2, 2, 3, 3, 3],
+        "19" => [2, 2, 4, 4, 4],
+        _ => return None,
+    };
+    Some(VggConfig {
+        in_channels: keys.pretrained_cfg.input_size.map_or(3, |size| size[0]),
+        norm_eps: (plain != name).then_some(1e-5),
+        ..VggConfig::imagenet(depths, keys.num_classes)
+    })
 }
 
 /// `vit_base_patch16_224` and the like; the numbers are patch and image size.

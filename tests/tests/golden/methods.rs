@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Tensor, safetensors};
 use candlelight_core::{Attribution, Explain, Model};
 use candlelight_tests::{Case, Folder, Tensors};
 
-use crate::{attention, cams, deep_lift, gradients, layers, rules};
+use crate::{attention, cams, deep_lift, gradients, layers, perturbation, rules};
 
 /// All that a method needs to know.
 pub struct Setup<'a> {
@@ -74,6 +74,12 @@ pub const METHODS: &[(&str, Run)] = &[
     ("gradient_attention_rollout", attention::gradients_rolled_out),
     ("attention_flow", attention::flow),
     ("transformer_attribution", attention::relevance),
+    ("occlusion", perturbation::occlusion),
+    ("feature_ablation", perturbation::feature_ablation),
+    ("shapley", perturbation::shapley),
+    ("shapley/kernel_shap", perturbation::shapley_and_kernel),
+    ("lime", perturbation::lime),
+    ("rise", perturbation::rise),
 ];
 
 impl Setup<'_> {

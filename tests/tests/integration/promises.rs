@@ -89,6 +89,34 @@ const EXCEPT: &[(&str, &[Axiom], &str)] = &[
     ("gradient-attention-rollout", ALL, ATTENTION),
     ("attention-flow", ALL, ATTENTION),
     ("transformer-relevance", ALL, ATTENTION),
+    ("occlusion", &[Completeness], "windows overlap, and what they do together is lost with each of them"),
+    ("feature-ablation", &[Completeness], "what several features do together is lost with each of them"),
+    (
+        "rise",
+        &[Completeness, Sensitivity, Linearity, Symmetry, Dummy],
+        "a mean over masks that open many pixels together, by probabilities",
+    ),
+    (
+        "lime",
+        &[Completeness, Sensitivity, Symmetry, Dummy],
+        "a fit to samples: within its error (`sampled`) they hold for a game that is linear",
+    ),
+    (
+        "kernel-shap",
+        &[Sensitivity, Symmetry, Dummy],
+        "with some of the coalitions they hold within its error, with all of them to rounding (`sampled`)",
+    ),
+    ("shapley-values", &[Symmetry], "random orders treat nobody alike; exact values do (`sampled`)"),
+    (
+        "sobol-indices",
+        &[Completeness, Linearity, Symmetry],
+        "shares of a variance; pixels that play the same part are drawn by themselves",
+    ),
+    (
+        "hsic-indices",
+        &[Completeness, Sensitivity, Linearity, Symmetry, Dummy],
+        "a dependence, not a difference; without bias, and so a little off 0 for a dummy (`sampled`)",
+    ),
     ("guided-backprop", ALL, "needs ReLUs, and what it gives is no derivative"),
     ("deconvnet", ALL, "needs ReLUs, and what it gives is no derivative"),
     (

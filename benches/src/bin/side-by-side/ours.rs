@@ -1,13 +1,16 @@
 //! Our side of a row.
 
 use crate::own;
-use crate::row::{Row, Work};
+use crate::row::{FEW, Row, Work};
 use crate::worker::Ran;
 use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor, Var, safetensors};
 use candlelight::models::Loader;
 use candlelight::nn::{VarBuilder, without_winograd};
-use candlelight::{AblationCam, Explain, IntegratedGradients, Model, ScoreCam, Upsampling};
+use candlelight::{
+    AblationCam, Explain, Features, IntegratedGradients, KernelShap, Lime, Model, Occlusion, Rise, ScoreCam,
+    Upsampling,
+};
 use std::fs;
 use std::io::{self, BufRead};
 use std::path::Path;
@@ -17,6 +20,8 @@ use std::time::Instant;
 const FORWARD_ROWS: usize = 8;
 /// The maps behind ResNet-50's stem: 64 channels, not below zero.
 const STEM: &str = "maxpool";
+/// Cells of a grid along each axis.
+const CELLS: usize = 7;
 
 /// Answers every line on stdin: `run`, or `map FILE`.
 pub fn work(row: Row, folder: &Path, dtype: &str, steps: usize) -> Result<()> {
@@ -26,11 +31,16 @@ pub fn work(row: Row, folder: &Path, dtype: &str, steps: usize) -> Result<()> {
         false => open(row, folder, dtype)?,
     };
     let x = safetensors::load(folder.join("input.safetensors"), &Device::Cpu)?;
-    let x = x.get("x").context("no input")?.to_dtype(dtype)?;
+    let given =
+        |name: &str| x.get(name).context("no such input")?.to_dtype(dtype).map_err(anyhow::Error::from);
+    let (x, given) = (given("x")?, Given { masks: given("masks")?, samples: given("samples")? });
     for line in io::stdin().lock().lines() {
         let line = line?;
         let start = Instant::now();
-        let result = run(row, &*model, &x, steps)?;
+        let result = match row.work() {
+            Work::Rise | Work::KernelShap | Work::Lime => sampled(row, &*model, (&x, &given), steps)?,
+            _ => run(row, &*model, &x, steps)?,
+        };
         let seconds = start.elapsed().as_secs_f64();
         if let Some(file) = line.strip_prefix("map ") {
             safetensors::save(&[("map", result)].into(), file)?;
@@ -66,6 +76,10 @@ fn run(row: Row, model: &dyn Model, x: &Tensor, steps: usize) -> Result<Tensor> 
             let explainer = IntegratedGradients::default().steps(steps);
             explainer.explain(model, (&x.narrow(0, 0, 1)?, 0))?.values().clone()
         }
+        Work::Occlusion => {
+            let explainer = Occlusion::default().window([steps]).stride([steps]);
+            explainer.explain(model, (&x.narrow(0, 0, 1)?, 0))?.values().clone()
+        }
         Work::Score => {
             let explainer = ScoreCam::at(STEM).upsampling(Upsampling::Corners);
             explainer.explain(model, (&x.narrow(0, 0, 1)?, 0))?.values().clone()
@@ -75,7 +89,35 @@ fn run(row: Row, model: &dyn Model, x: &Tensor, steps: usize) -> Result<Tensor> 
             // The peer's weights are ours over the score.
             (map.values() / map.scores()[0])?
         }
+        Work::Rise | Work::KernelShap | Work::Lime => anyhow::bail!("`{}` is sampled", row.name()),
     })
+}
+
+/// What both sides take where they are compared, and do not draw.
+struct Given {
+    masks: Tensor,
+    samples: Tensor,
+}
+
+/// Samples of one image. Where both sides are compared they take the samples given; KernelSHAP all coalitions of few
+/// features.
+fn sampled(row: Row, model: &dyn Model, (x, given): (&Tensor, &Given), samples: usize) -> Result<Tensor> {
+    let (query, compared) = ((&x.narrow(0, 0, 1)?, 0), samples == FEW);
+    let side = if compared && row == Row::KernelShap { 2 } else { CELLS };
+    let features = Features::Grid { rows: side, columns: side };
+    let map = match row.work() {
+        Work::Rise if compared => Rise::default().given(given.masks.clone()).explain(model, query)?,
+        Work::Rise => Rise::default().samples(samples).explain(model, query)?,
+        Work::Lime if compared => {
+            Lime::default().features(features).given(given.samples.clone()).explain(model, query)?
+        }
+        Work::Lime => Lime::default().features(features).samples(samples).explain(model, query)?,
+        _ => {
+            let coalitions = if compared { 1 << (side * side) } else { samples };
+            KernelShap::default().features(features).samples(coalitions).explain(model, query)?
+        }
+    };
+    Ok(map.values().clone())
 }
 
 /// The largest resident size of this process, as the kernel counts it.

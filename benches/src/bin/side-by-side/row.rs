@@ -31,7 +31,20 @@ pub enum Row {
     ScoreCam,
     #[value(name = "ablation-cam/resnet50")]
     AblationCam,
+    #[value(name = "rise/resnet50")]
+    Rise,
+    #[value(name = "kernel-shap/resnet50")]
+    KernelShap,
+    #[value(name = "lime/resnet50")]
+    Lime,
+    #[value(name = "occlusion/resnet50")]
+    OcclusionResNet,
+    #[value(name = "occlusion/vgg16")]
+    OcclusionVgg,
 }
+
+/// Steps or samples that are compared.
+pub const FEW: usize = 4;
 
 /// What is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,10 +59,18 @@ pub enum Work {
     Score,
     /// Ablation-CAM there, the same way.
     Ablation,
+    /// RISE of one image for class 0 with 7 x 7 cells.
+    Rise,
+    /// KernelSHAP of one image for class 0 over 7 x 7 cells.
+    KernelShap,
+    /// LIME of one image for class 0 over 7 x 7 cells, a ridge.
+    Lime,
+    /// Occlusion of one image for class 0: a window of so many pixels as there are steps, side by side.
+    Occlusion,
 }
 
 impl Row {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 18] = [
         Self::ForwardResNet,
         Self::ForwardViT,
         Self::GradientResNet,
@@ -63,6 +84,11 @@ impl Row {
         Self::PathExact,
         Self::ScoreCam,
         Self::AblationCam,
+        Self::Rise,
+        Self::KernelShap,
+        Self::Lime,
+        Self::OcclusionResNet,
+        Self::OcclusionVgg,
     ];
 
     pub fn name(self) -> &'static str {
@@ -80,6 +106,11 @@ impl Row {
             Self::PathExact => "ig50-exact/resnet50",
             Self::ScoreCam => "score-cam/resnet50",
             Self::AblationCam => "ablation-cam/resnet50",
+            Self::Rise => "rise/resnet50",
+            Self::KernelShap => "kernel-shap/resnet50",
+            Self::Lime => "lime/resnet50",
+            Self::OcclusionResNet => "occlusion/resnet50",
+            Self::OcclusionVgg => "occlusion/vgg16",
         }
     }
 
@@ -87,6 +118,7 @@ impl Row {
     pub fn model(self) -> &'static str {
         match self {
             Self::ForwardViT | Self::GradientViT | Self::ImportsViT | Self::PathViT => "vit-b16",
+            Self::OcclusionVgg => "vgg16",
             _ => "resnet50",
         }
     }
@@ -97,6 +129,10 @@ impl Row {
             Self::PathResNet | Self::PathViT | Self::PathExact => Work::Path,
             Self::ScoreCam => Work::Score,
             Self::AblationCam => Work::Ablation,
+            Self::Rise => Work::Rise,
+            Self::KernelShap => Work::KernelShap,
+            Self::Lime => Work::Lime,
+            Self::OcclusionResNet | Self::OcclusionVgg => Work::Occlusion,
             _ => Work::Gradient,
         }
     }
@@ -109,18 +145,29 @@ impl Row {
     pub fn peer(self) -> &'static str {
         match self.work() {
             Work::Path => "Captum at its best internal batch",
+            Work::Rise => "the authors' loop in PyTorch, 10 masks at a time",
+            Work::KernelShap | Work::Lime => "Captum, 10 samples at a time",
+            Work::Occlusion => "Captum at its best perturbations per evaluation",
             Work::Score | Work::Ablation => "pytorch-grad-cam with its own batch",
             _ => "PyTorch eager",
         }
     }
 
-    /// Steps of the path that is timed.
+    /// Steps of the path, or samples, that are timed: of the samplers a tenth of what their papers and the record's full
+    /// runs have; pixels of a window: 16 make 196 windows.
     pub fn steps(self) -> usize {
-        50
+        match self.work() {
+            Work::Rise => 400,
+            Work::KernelShap => 200,
+            Work::Lime => 100,
+            Work::Occlusion => 16,
+            _ => 50,
+        }
     }
 
-    /// Steps of the path that is compared in double precision.
+    /// Steps of the path that is compared in double precision, or samples: few enough to be the same on both sides; pixels
+    /// of a window: 75 make 9 windows.
     pub fn few_steps(self) -> usize {
-        4
+        if self.work() == Work::Occlusion { 75 } else { FEW }
     }
 }

@@ -8,7 +8,7 @@ use crate::rules::{Composite, Rule};
 use crate::schedule::Run;
 use crate::scope::{Rules, Selector};
 use crate::target::Resolved;
-use crate::{Attribution, Completeness, Convergence, Model, Query, Result, Sampling};
+use crate::{Attribution, Completeness, Convergence, Error, Model, Progress, Query, Result, Sampling};
 use candle_core::Tensor;
 
 /// References drawn from a distribution that has no list of them.
@@ -46,25 +46,26 @@ impl<'a> Compared<'a> {
         let mut run = Run::under(rules, model, query, rows * (1 + 2 * self.draws.most()))?;
         let prediction = run.predict()?;
         let (mut moments, mut expected) = (vec![Moments::default(); rows], vec![0.0; rows]);
-        loop {
-            let jobs = self.draws.jobs(&moments)?;
-            if jobs.is_empty() {
-                break;
-            }
-            for jobs in jobs.chunks(run.pairs_at_once()) {
+        let partial = versions::draw(self.draws, &mut moments, |jobs, moments| {
+            jobs.chunks(run.pairs_at_once()).try_for_each(|jobs| {
                 self.compare(&mut run, query, jobs, &prediction.target, |row, score, map| {
                     expected[row] += score;
                     moments[row].add(&map)
-                })?;
-            }
+                })
+            })
+        })?;
+        match (&self.listed, partial) {
+            (_, None) => run.finish()?,
+            // Some of a list say nothing of all of it.
+            (Some(_), Some(Progress { done, of })) => return Err(Error::Cancelled { done, of }),
+            (None, Some(_)) => {}
         }
-        run.finish()?;
         let values = versions::stack(&moments, Moments::mean)?;
         let mean = |row: usize| expected[row] / moments[row].count() as f64;
         let difference = (0..rows).map(|row| prediction.scores[row] - mean(row)).collect();
         let completeness = Some(Completeness { sum: row_sums(&values)?, difference });
         let (sampling, error) = self.sampled(&moments)?;
-        let convergence = Convergence { completeness, sampling, ..Convergence::default() };
+        let convergence = Convergence { completeness, sampling, partial, ..Convergence::default() };
         let attribution = Attribution::new(name, values, prediction, convergence, run.cost());
         Ok(Attribution { error, ..attribution })
     }

@@ -171,24 +171,23 @@ impl Explain for ExpectedGradients {
         let prediction = run.predict()?;
         let mut moments = vec![Moments::default(); rows];
         let version = |row: usize, draw: usize| self.point(query, row, draw);
-        loop {
-            let jobs = draws.jobs(&moments)?;
-            if jobs.is_empty() {
-                break;
-            }
-            versions::gradients(&mut run, &jobs, &prediction.target, version, |row, path, _, gradient| {
+        let partial = versions::draw(draws, &mut moments, |jobs, moments| {
+            versions::gradients(&mut run, jobs, &prediction.target, version, |row, path, _, gradient| {
                 moments[row].add(&(path * gradient)?)
-            })?;
-        }
+            })
+        })?;
         let values = versions::stack(&moments, Moments::mean)?;
-        let expected = self.expected_scores(&mut run, &prediction)?;
-        run.finish()?;
+        let mut expected = None;
+        if partial.is_none() {
+            expected = self.expected_scores(&mut run, &prediction)?;
+            run.finish()?;
+        }
         let difference =
             |expected: Vec<f64>| prediction.scores.iter().zip(expected).map(|(x, e)| x - e).collect();
         let sum = row_sums(&values)?;
         let completeness = expected.map(|expected| Completeness { sum, difference: difference(expected) });
         let sampling = Some(versions::sampling(&moments)?);
-        let convergence = Convergence { completeness, sampling, ..Convergence::default() };
+        let convergence = Convergence { completeness, sampling, partial, ..Convergence::default() };
         let error = Some(versions::stack(&moments, Moments::error)?);
         let attribution = Attribution::new(self.name(), values, prediction, convergence, run.cost());
         Ok(Attribution { error, ..attribution })

@@ -181,7 +181,8 @@ impl Sums {
                 Some(versions::stack(&self.moments, Moments::error)?),
             ),
         };
-        let convergence = Convergence { completeness, sampling, steps: Some(self.steps), ledger: None };
+        let steps = Some(self.steps);
+        let convergence = Convergence { completeness, sampling, steps, ..Convergence::default() };
         let attribution = Attribution::new(name, values, prediction, convergence, run.cost());
         Ok(Attribution { error, ..attribution })
     }

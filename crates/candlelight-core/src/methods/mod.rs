@@ -13,29 +13,39 @@ mod deep_lift_shap;
 mod deep_taylor;
 mod excitation_backprop;
 mod expected_gradients;
+mod feature_ablation;
+mod feature_permutation;
 mod full_grad;
 mod guided_backprop;
 mod guided_grad_cam;
 mod guided_integrated_gradients;
+mod hsic_indices;
 mod idgi;
 mod input_x_gradient;
 mod integrated_gradients;
 mod internal_influence;
+mod kernel_shap;
 mod layer;
 mod layer_conductance;
 mod layer_gradient_x_activation;
 mod layer_integrated_gradients;
+mod lime;
 mod lines;
 mod lrp;
 mod neuron;
 mod neuron_conductance;
 mod noise;
+mod occlusion;
+mod partition_shap;
 mod path;
 mod quadrature;
 mod registry;
+mod rise;
 mod saliency;
 mod settings;
+mod shapley_values;
 mod smooth_grad;
+mod sobol_indices;
 mod versions;
 mod walk;
 mod xrai;
@@ -57,28 +67,40 @@ pub use deep_lift_shap::DeepLiftShap;
 pub use deep_taylor::DeepTaylor;
 pub use excitation_backprop::ExcitationBackprop;
 pub use expected_gradients::{Draw, ExpectedGradients};
+pub use feature_ablation::FeatureAblation;
+pub use feature_permutation::FeaturePermutation;
 pub use full_grad::{FullGrad, Psi};
 pub use guided_backprop::GuidedBackprop;
 pub use guided_grad_cam::GuidedGradCam;
 pub use guided_integrated_gradients::GuidedIntegratedGradients;
+pub use hsic_indices::HsicIndices;
 pub use idgi::Idgi;
 pub use input_x_gradient::InputXGradient;
 pub use integrated_gradients::IntegratedGradients;
 pub use internal_influence::InternalInfluence;
+pub use kernel_shap::KernelShap;
 pub use layer_conductance::{LayerConductance, StepGradient};
 pub use layer_gradient_x_activation::LayerGradientXActivation;
 pub use layer_integrated_gradients::LayerIntegratedGradients;
+pub use lime::{Lime, Proximity, Shrinkage};
 pub use lrp::Lrp;
 pub use neuron::{Neuron, Unit};
 pub use neuron_conductance::NeuronConductance;
 pub use noise::Noise;
+pub use occlusion::Occlusion;
+pub use partition_shap::PartitionShap;
 pub use path::Path;
 pub use quadrature::Quadrature;
 pub use registry::{METHODS, method};
+pub use rise::{Coverage, Rise};
 pub use saliency::Saliency;
 pub use settings::Settings;
+pub use shapley_values::{Joining, ShapleyValues};
 pub use smooth_grad::{SmoothGrad, Statistic};
+pub use sobol_indices::SobolIndices;
 pub use xrai::Xrai;
+
+pub(crate) use versions::Draws;
 
 use crate::rules::{Composite, Rule};
 use crate::schedule::{Prediction, Run, to_f64};
@@ -106,9 +128,12 @@ pub enum Family {
     Neuron,
     /// Attention probabilities.
     Attention,
+    /// Parts of the input that are taken away.
+    Perturbation,
 }
 
 /// An entry of the registry.
+#[derive(Clone, Copy)]
 pub struct Method {
     /// The name on the command line.
     pub name: &'static str,
@@ -167,5 +192,13 @@ pub(crate) fn at_least_one(setting: &'static str, count: usize) -> Result<usize>
     match count {
         0 => Err(Error::Setting { setting, value: "0".into(), expected: "at least 1" }),
         count => Ok(count),
+    }
+}
+
+/// A number that must be finite and above 0.
+pub(crate) fn positive(setting: &'static str, value: f64) -> Result<()> {
+    match value.is_finite() && value > 0.0 {
+        true => Ok(()),
+        false => Err(Error::Setting { setting, value: value.to_string(), expected: "a positive number" }),
     }
 }

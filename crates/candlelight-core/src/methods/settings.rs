@@ -1,10 +1,11 @@
 //! What a caller may set on a method by its name, and the methods that have much of it.
 
 use super::{
-    ClassActivation, DeepLift, DeepLiftShap, ExpectedGradients, IntegratedGradients, RawAttention,
-    SmoothGrad, Weighting,
+    ClassActivation, DeepLift, DeepLiftShap, ExpectedGradients, FeatureAblation, HsicIndices,
+    IntegratedGradients, KernelShap, Lime, Occlusion, PartitionShap, RawAttention, Rise, ShapleyValues,
+    SmoothGrad, SobolIndices, Weighting,
 };
-use crate::{Composite, Error, Explain, References, Result};
+use crate::{Baseline, Composite, Error, Explain, Features, References, Result};
 use candle_core::Tensor;
 
 /// What a caller may set on any method; a method ignores what it does not have.
@@ -19,6 +20,12 @@ pub struct Settings {
     pub references: Option<Tensor>,
     /// What every method compares with that compares at all.
     pub baseline: Option<References>,
+    /// What methods of perturbation take away together.
+    pub features: Option<Features>,
+    /// The window of an occlusion.
+    pub window: Option<Vec<usize>>,
+    /// How far the window moves.
+    pub stride: Option<Vec<usize>>,
     /// The rules of Layer-wise Relevance Propagation.
     pub composite: Option<Composite>,
     /// Steps of a path, samples of a sampler; at most so many together with `until`.
@@ -31,6 +38,19 @@ impl Settings {
     /// What a method over a distribution compares with.
     fn distribution(&self) -> Option<References> {
         self.baseline.clone().or_else(|| self.references.clone().map(References::Samples))
+    }
+
+    /// The one baseline of a method that has no use for a distribution.
+    fn one_baseline(&self) -> Result<Option<Baseline>> {
+        match &self.baseline {
+            None => Ok(None),
+            Some(References::Fixed(baseline)) => Ok(Some(baseline.clone())),
+            Some(several) => Err(Error::Setting {
+                setting: "baseline of this method",
+                value: format!("{several:?}"),
+                expected: "one baseline, and no distribution of them",
+            }),
+        }
     }
 
     /// The layer of a method that has one.
@@ -98,4 +118,64 @@ pub(super) fn deep_lift_shap(settings: &Settings) -> DeepLiftShap {
 pub(super) fn smooth_grad(settings: &Settings) -> SmoothGrad {
     let method = set(SmoothGrad::default(), &settings.until, SmoothGrad::until);
     set(method, &settings.steps, SmoothGrad::samples)
+}
+
+pub(super) fn feature_ablation(settings: &Settings) -> Result<FeatureAblation> {
+    let method =
+        set(FeatureAblation::default(), &settings.features, |_, features| FeatureAblation::of(features));
+    Ok(set(method, &settings.one_baseline()?, FeatureAblation::baseline))
+}
+
+pub(super) fn rise(settings: &Settings) -> Result<Rise> {
+    let method = set(Rise::default(), &settings.until, Rise::until);
+    let method = set(method, &settings.steps, Rise::samples);
+    Ok(set(method, &settings.one_baseline()?, Rise::baseline))
+}
+
+pub(super) fn lime(settings: &Settings) -> Result<Lime> {
+    let method = set(Lime::default(), &settings.until, Lime::until);
+    let method = set(method, &settings.steps, Lime::samples);
+    let method = set(method, &settings.features, Lime::features);
+    Ok(set(method, &settings.one_baseline()?, Lime::baseline))
+}
+
+pub(super) fn kernel_shap(settings: &Settings) -> Result<KernelShap> {
+    let method = set(KernelShap::default(), &settings.until, KernelShap::until);
+    let method = set(method, &settings.steps, KernelShap::samples);
+    let method = set(method, &settings.features, KernelShap::features);
+    Ok(set(method, &settings.one_baseline()?, KernelShap::baseline))
+}
+
+pub(super) fn shapley_values(settings: &Settings) -> Result<ShapleyValues> {
+    let method = set(ShapleyValues::default(), &settings.until, ShapleyValues::until);
+    let method = set(method, &settings.steps, ShapleyValues::samples);
+    let method = set(method, &settings.features, ShapleyValues::features);
+    Ok(set(method, &settings.one_baseline()?, ShapleyValues::baseline))
+}
+
+pub(super) fn partition_shap(settings: &Settings) -> Result<PartitionShap> {
+    let method = set(PartitionShap::default(), &settings.until, PartitionShap::until);
+    let method = set(method, &settings.steps, PartitionShap::samples);
+    let method = set(method, &settings.features, PartitionShap::features);
+    Ok(set(method, &settings.one_baseline()?, PartitionShap::baseline))
+}
+
+pub(super) fn sobol_indices(settings: &Settings) -> Result<SobolIndices> {
+    let method = set(SobolIndices::default(), &settings.until, SobolIndices::until);
+    let method = set(method, &settings.steps, SobolIndices::samples);
+    let method = set(method, &settings.features, SobolIndices::features);
+    Ok(set(method, &settings.one_baseline()?, SobolIndices::baseline))
+}
+
+pub(super) fn hsic_indices(settings: &Settings) -> Result<HsicIndices> {
+    let method = set(HsicIndices::default(), &settings.until, HsicIndices::until);
+    let method = set(method, &settings.steps, HsicIndices::samples);
+    let method = set(method, &settings.features, HsicIndices::features);
+    Ok(set(method, &settings.one_baseline()?, HsicIndices::baseline))
+}
+
+pub(super) fn occlusion(settings: &Settings) -> Result<Occlusion> {
+    let method = set(Occlusion::default(), &settings.window, Occlusion::window);
+    let method = set(method, &settings.stride, Occlusion::stride);
+    Ok(set(method, &settings.one_baseline()?, Occlusion::baseline))
 }

@@ -103,17 +103,15 @@ impl Explain for SmoothGrad {
         let mut run = Run::new(model, query, rows * (draws.most() + 1))?;
         let prediction = run.predict()?;
         let (mut moments, mut shown) = (vec![Moments::default(); rows], Shown::default());
-        loop {
-            let jobs = draws.jobs(&moments)?;
-            if jobs.is_empty() {
-                break;
-            }
-            for jobs in jobs.chunks(run.batch()) {
-                shown =
-                    self.explain_copies((&mut run, model, query), &prediction.target, jobs, &mut moments)?;
-            }
+        let partial = versions::draw(draws, &mut moments, |jobs, moments| {
+            jobs.chunks(run.batch()).try_for_each(|jobs| {
+                let of = (&mut run, model, query);
+                self.explain_copies(of, &prediction.target, jobs, (moments, &mut shown))
+            })
+        })?;
+        if partial.is_none() {
+            run.finish()?;
         }
-        run.finish()?;
         let (values, error) = match self.statistic {
             Statistic::Mean | Statistic::MeanSquare => {
                 (versions::stack(&moments, Moments::mean)?, Some(versions::stack(&moments, Moments::error)?))
@@ -121,7 +119,7 @@ impl Explain for SmoothGrad {
             Statistic::Variance => (versions::stack(&moments, Moments::variance)?, None),
         };
         let sampling = Some(versions::sampling(&moments)?);
-        let convergence = Convergence { sampling, ..Convergence::default() };
+        let convergence = Convergence { sampling, partial, ..Convergence::default() };
         let Shown { reading, layer, placement } = shown;
         let reading = if self.statistic == Statistic::Mean { reading } else { Reading::Positive };
         let attribution = Attribution::new(self.name(), values, prediction, convergence, run.cost());
@@ -144,8 +142,8 @@ impl SmoothGrad {
         (run, model, query): (&mut Run, &dyn Model, &Query),
         target: &Resolved,
         jobs: &[(usize, usize)],
-        moments: &mut [Moments],
-    ) -> Result<Shown> {
+        (moments, shown): (&mut [Moments], &mut Shown),
+    ) -> Result<()> {
         let rows: Vec<usize> = jobs.iter().map(|job| job.0).collect();
         let copies =
             jobs.iter().map(|&(row, draw)| self.copy(query, row, draw)).collect::<Result<Vec<_>>>()?;
@@ -158,7 +156,7 @@ impl SmoothGrad {
                 Statistic::MeanSquare => moments[row].add(&map.sqr()?)?,
             }
         }
-        run.spent(Cost { forwards: rows.len(), backwards: maps.cost.backwards })?;
-        Ok(Shown { reading: maps.reading, layer: maps.layer, placement: maps.placement })
+        *shown = Shown { reading: maps.reading, layer: maps.layer, placement: maps.placement };
+        run.spent(Cost { forwards: rows.len(), backwards: maps.cost.backwards })
     }
 }

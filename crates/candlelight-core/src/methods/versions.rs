@@ -2,7 +2,7 @@
 
 use crate::schedule::{Run, to_f64};
 use crate::target::Resolved;
-use crate::{Error, Result, Sampling};
+use crate::{Error, Progress, Result, Sampling};
 use candle_core::Tensor;
 
 /// Draws of a sampler that stops by itself before it first looks at its error.
@@ -32,7 +32,7 @@ pub(super) fn gradients<C>(
 
 /// How many draws a sampler takes for each row.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Draws {
+pub(crate) enum Draws {
     Fixed(usize),
     /// Until the standard error of a row's map is small enough; at most so many.
     Until {
@@ -43,12 +43,12 @@ pub(super) enum Draws {
 
 impl Draws {
     /// Draws that stop by themselves at this relative standard error.
-    pub(super) fn until(error: f64) -> Self {
+    pub(crate) fn until(error: f64) -> Self {
         Self::Until { error, most: 10_000 }
     }
 
     /// The same with at most `most` of them.
-    pub(super) fn at_most(self, most: usize) -> Self {
+    pub(crate) fn at_most(self, most: usize) -> Self {
         match self {
             Self::Fixed(_) => Self::Fixed(most),
             Self::Until { error, .. } => Self::Until { error, most },
@@ -56,13 +56,13 @@ impl Draws {
     }
 
     /// The largest number of draws.
-    pub(super) fn most(self) -> usize {
+    pub(crate) fn most(self) -> usize {
         match self {
             Self::Fixed(most) | Self::Until { most, .. } => most,
         }
     }
 
-    pub(super) fn check(self) -> Result<()> {
+    pub(crate) fn check(self) -> Result<()> {
         if let Self::Until { error, .. } = self
             && !(error.is_finite() && error > 0.0)
         {
@@ -72,31 +72,46 @@ impl Draws {
         super::at_least_one("number of samples", self.most()).map(drop)
     }
 
-    /// The jobs (row, draw) that are to be done next; none when every row has enough.
+    /// As [`check`](Self::check), for estimators that compare draws with each other.
+    pub(crate) fn check_pairs(self) -> Result<()> {
+        self.check()?;
+        match self.most() {
+            1 => Err(Error::Setting {
+                setting: "number of samples",
+                value: "1".into(),
+                expected: "at least 2 of them, which are compared",
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The jobs (row, draw) that are to be done next, the first of every row, the second of every row; none when every
+    /// row has enough.
     pub(super) fn jobs(self, moments: &[Moments]) -> Result<Vec<(usize, usize)>> {
         let mut jobs = Vec::new();
         for (row, moments) in moments.iter().enumerate() {
             let drawn = moments.count;
-            jobs.extend((drawn..drawn + self.more(moments)?).map(|draw| (row, draw)));
+            let more = self.more(drawn, || moments.relative_error())?;
+            jobs.extend((drawn..drawn + more).map(|draw| (row, draw)));
         }
+        jobs.sort_by_key(|&(row, draw)| (draw, row));
         Ok(jobs)
     }
 
-    /// How many more draws a row needs: as many as its error says, but neither many times what it has nor next to
-    /// nothing, because the error is an estimate too.
-    fn more(self, moments: &Moments) -> Result<usize> {
-        let drawn = moments.count;
+    /// How many more draws a row needs that has so many, with this relative error: as many as its error says, but neither
+    /// many times what it has nor next to nothing, because the error is an estimate too.
+    pub(crate) fn more(self, drawn: usize, relative_error: impl FnOnce() -> Result<f64>) -> Result<usize> {
         match self {
-            Self::Fixed(count) => Ok(count - drawn),
+            Self::Fixed(count) => Ok(count.saturating_sub(drawn)),
             Self::Until { most, .. } if drawn == 0 => Ok(FIRST.min(most)),
             Self::Until { error, most } => {
-                let excess = moments.relative_error()? / error;
+                let excess = relative_error()? / error;
                 if excess <= 1.0 {
                     return Ok(0);
                 }
                 let missing = drawn as f64 * (excess * excess - 1.0);
                 let more = missing.min((2 * drawn) as f64).ceil() as usize;
-                Ok(more.max(drawn / 4).max(1).min(most - drawn))
+                Ok(more.max(drawn / 4).max(1).min(most.saturating_sub(drawn)))
             }
         }
     }
@@ -155,6 +170,26 @@ impl Moments {
         };
         let (error, mean) = (norm(&self.error()?)?, norm(&self.mean()?)?);
         Ok(if mean == 0.0 && error == 0.0 { 0.0 } else { error / mean })
+    }
+}
+
+/// Makes draws until every row has enough; how far it was if the run was cancelled when every row had some.
+pub(super) fn draw(
+    draws: Draws,
+    moments: &mut [Moments],
+    mut make: impl FnMut(&[(usize, usize)], &mut [Moments]) -> Result<()>,
+) -> Result<Option<Progress>> {
+    loop {
+        let jobs = draws.jobs(moments)?;
+        if jobs.is_empty() {
+            return Ok(None);
+        }
+        match make(&jobs, moments) {
+            Err(Error::Cancelled { done, of }) if moments.iter().all(|moments| moments.count > 0) => {
+                return Ok(Some(Progress { done, of }));
+            }
+            made => made?,
+        }
     }
 }
 

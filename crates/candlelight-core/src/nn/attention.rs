@@ -5,7 +5,7 @@ use super::softmax::last_softmax;
 use crate::rules::ledger::Account;
 use crate::rules::rescale::matmul_of_pairs;
 use crate::rules::{Form, Rule};
-use crate::scope::{Asking, Kind, account, report, rule_for};
+use crate::scope::{Asking, Kind, account, report, rule_for, to_present_keys};
 use candle_core::{D, Result, Tensor};
 
 /// softmax(scale · Q·Kᵀ)·V ([Vaswani et al. 2017](https://arxiv.org/abs/1706.03762)); the probabilities are shown
@@ -52,7 +52,7 @@ fn ruled(
 fn mixed([q, k, v]: [&Tensor; 3], scale: f64, name: &str, pairs: Option<Rule>) -> Result<Tensor> {
     let (q, k, v) = (q.contiguous()?, k.contiguous()?, v.contiguous()?);
     let matmul = if pairs.is_some() { matmul_of_pairs } else { Tensor::matmul };
-    let scores = matmul(&(q * scale)?, &k.transpose(D::Minus2, D::Minus1)?)?;
+    let scores = to_present_keys(matmul(&(q * scale)?, &k.transpose(D::Minus2, D::Minus1)?)?)?;
     let macs = (scores.elem_count() * k.dim(D::Minus1)?) as u64;
     let weights = report(name, Kind::AttentionWeights, 2 * macs, last_softmax(&scores, pairs)?)?;
     matmul(&weights, &v)

@@ -1,5 +1,6 @@
 //! Layers that run as one operation while nobody watches inside.
 
+use super::changed::{self, Knowable};
 use super::elements::{has_kernels, lend, with_element};
 use super::recorder::{Recorder, folded};
 use super::{BatchNorm, Conv2d, chain_rules, multiply};
@@ -143,7 +144,7 @@ fn unwatched<'a>(parts: &[&'a dyn Part]) -> Vec<&'a Chain> {
 fn run(chains: &[&Chain], x: &Tensor) -> Result<Option<Tensor>> {
     let Some((order, from)) = maps_of(x) else { return Ok(None) };
     let Some(last) = chains.last().filter(|_| has_kernels(x)) else { return Ok(None) };
-    let y = with_element!(x, T => run_as::<T>(chains, order, from, x))?;
+    let y = with_element!(x, T => run_as::<T>(chains, (order, from), x))?;
     y.map(|y| last.shown(y)).transpose()
 }
 
@@ -241,7 +242,16 @@ impl Linked for f64 {
     }
 }
 
-fn run_as<T: Linked>(chains: &[&Chain], order: Order, from: Maps, x: &Tensor) -> Result<Option<Tensor>> {
+fn run_as<T: Knowable>(
+    chains: &[&Chain],
+    (order, from): (Order, Maps),
+    x: &Tensor,
+) -> Result<Option<Tensor>> {
+    if let Some(changes) = scope::changes_of(x)
+        && let Some((y, to)) = changed::run::<T>(chains, (order, from), x, &changes)?
+    {
+        return shaped(y, order, to, x).map(Some);
+    }
     let Some(links) = chains.iter().map(|chain| T::links(chain)).collect::<Option<Vec<_>>>() else {
         return Ok(None);
     };

@@ -53,6 +53,7 @@ mod attention;
 pub mod batch_norm;
 mod chain;
 mod chain_rules;
+mod changed;
 pub mod conv;
 mod conv1d;
 mod conv2d;

@@ -1,12 +1,55 @@
 //! Batches through a model of which one layer is watched, or replaced.
 
 use super::{Run, gradient, to_f64};
-use crate::scope::{Selector, Watch, watch};
+use crate::scope::{Original, Selector, Watch, watch, without_tokens};
 use crate::target::Resolved;
-use crate::{Cost, Result};
+use crate::{Budget, Cost, Error, Result};
 use candle_core::{Tensor, Var};
+use candlelight_kernels::chain::Region;
+
+/// Rows that share most of their values and go through together, unless a budget is asked for.
+const CHANGED_ROWS: usize = 64;
 
 impl Run<'_> {
+    /// The scores of `points`, versions of row `row`, which is `original`: point k differs from it in rectangle
+    /// `regions[k]` at most.
+    pub(crate) fn scores_of_changed(
+        &mut self,
+        original: &Original,
+        (points, regions): (&Tensor, &[Region]),
+        row: usize,
+        target: &Resolved,
+    ) -> Result<Vec<f64>> {
+        let outputs = original.hold(points, regions, || self.model.forward(points))?;
+        let outputs = self.outputs(points, outputs)?;
+        self.spent(Cost { forwards: regions.len(), backwards: 0 })?;
+        to_f64(&target.scores(&outputs, &vec![row; regions.len()])?)
+    }
+
+    /// The scores of `points`, versions of row `row`, without the tokens that `present`, `[n, tokens]`, has not.
+    pub(crate) fn scores_without_tokens(
+        &mut self,
+        (points, present): (&Tensor, &Tensor),
+        rows: &[usize],
+        target: &Resolved,
+    ) -> Result<Vec<f64>> {
+        let (outputs, layers) = without_tokens(present, || self.model.forward(points))?;
+        let outputs = self.outputs(points, outputs?)?;
+        if layers == 0 {
+            return Err(Error::NO_TOKENS);
+        }
+        self.spent(Cost { forwards: rows.len(), backwards: 0 })?;
+        to_f64(&target.scores(&outputs, rows)?)
+    }
+
+    /// How many rows go through together that share most of their values: memory is no matter then.
+    pub(crate) fn batch_of_changed(&self) -> usize {
+        match self.query.budget_asked() {
+            Budget::Auto => self.batch.max(CHANGED_ROWS),
+            Budget::Rows(_) | Budget::Bytes(_) => self.batch,
+        }
+    }
+
     /// The scores of `points` with `outputs` in place of what `layer` gives.
     pub(crate) fn scores_with(
         &mut self,

@@ -3,11 +3,14 @@
 
 mod inside;
 mod pairs;
+mod scale;
 mod weigh;
+
+pub use scale::Scale;
 
 use crate::error::continue_or_cancel;
 use crate::scope::{Rules, Tape, unwatched, weighed};
-use crate::target::{Resolved, check_one_per_row};
+use crate::target::{Resolved, check_one_per_row, top};
 use crate::{Budget, Cost, Error, Model, Progress, Query, Result, Target};
 use candle_core::{DType, Tensor, Var};
 use rayon::prelude::*;
@@ -118,6 +121,11 @@ impl<'a> Run<'a> {
 
     /// Runs the model on the query's rows and fixes the target.
     pub(crate) fn predict(&mut self) -> Result<Prediction> {
+        Ok(self.answer_whole()?.0)
+    }
+
+    /// [`predict`](Self::predict), and the likeliest class of every row.
+    pub(crate) fn answer_whole(&mut self) -> Result<(Prediction, Vec<usize>)> {
         let mut outputs = Vec::new();
         for range in self.batches(self.rows()) {
             let x = self.input().narrow(0, range.start, range.len())?;
@@ -127,14 +135,24 @@ impl<'a> Run<'a> {
         let outputs = Tensor::cat(&outputs, 0)?;
         let target = Resolved::new(self.query.asked(), &outputs)?;
         let scores = to_f64(&target.scores(&outputs, &Vec::from_iter(0..self.rows()))?)?;
-        Ok(Prediction { target, scores })
+        Ok((Prediction { target, scores }, top(&outputs)?))
+    }
+
+    /// The scores of `points`, of which point k is a version of row `rows[k]`, and their likeliest classes.
+    pub(crate) fn answers(
+        &mut self,
+        points: &Tensor,
+        rows: &[usize],
+        target: &Resolved,
+    ) -> Result<(Vec<f64>, Vec<usize>)> {
+        let outputs = self.outputs(points, self.model.forward(points)?)?;
+        self.spent(Cost { forwards: rows.len(), backwards: 0 })?;
+        Ok((to_f64(&target.scores(&outputs, rows)?)?, top(&outputs)?))
     }
 
     /// The scores of `points`, of which point k is a version of row `rows[k]`.
     pub(crate) fn scores(&mut self, points: &Tensor, rows: &[usize], target: &Resolved) -> Result<Vec<f64>> {
-        let outputs = self.outputs(points, self.model.forward(points)?)?;
-        self.spent(Cost { forwards: rows.len(), backwards: 0 })?;
-        to_f64(&target.scores(&outputs, rows)?)
+        Ok(self.answers(points, rows, target)?.0)
     }
 
     /// For every row of the query, what its target says of each of `points`.
@@ -249,7 +267,7 @@ impl<'a> Run<'a> {
         Ok((Prediction { target, scores: to_f64(&scores)? }, scores))
     }
 
-    /// Outputs as `[n, classes]`, checked.
+    /// Outputs as `[n, classes]`, checked, in the units that are asked for.
     fn outputs(&self, x: &Tensor, outputs: Tensor) -> Result<Tensor> {
         let rows = x.dims()[0];
         let outputs = if outputs.rank() == 1 { outputs.unsqueeze(1)? } else { outputs };
@@ -262,7 +280,7 @@ impl<'a> Run<'a> {
             });
         }
         match not_finite(&outputs)? {
-            0 => Ok(outputs),
+            0 => Ok(self.query.output_asked().of(outputs)?),
             count => {
                 Err(Error::NonFinite { what: "the model's output", count, place: self.first_bad_layer(x) })
             }

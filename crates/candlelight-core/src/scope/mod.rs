@@ -5,6 +5,8 @@
 //! tensor, cuts the graph there or records the gradient that flows by. Without a scope a report costs one
 //! thread-local look.
 
+mod absent;
+mod changes;
 mod grid;
 mod guard;
 mod layers;
@@ -18,6 +20,8 @@ pub use layers::{LayerInfo, layers, layers_like};
 pub use selector::Selector;
 pub use tape::{Tape, Watched};
 
+pub(crate) use absent::{to_present_keys, without_tokens};
+pub(crate) use changes::{Changes, KnownValues, Original, changes_of};
 pub(crate) use layers::{bytes_held, first_not_finite, shown};
 pub(crate) use rules::{Asking, Planned, Rules, account, obeys, rule_for, rules_inside};
 pub(crate) use tape::{Watch, watch};
@@ -187,6 +191,8 @@ pub(crate) struct Scope {
     marks: Vec<Mark>,
     grid: Option<TokenGrid>,
     placements: Placements,
+    changes: Option<Changes>,
+    absent: Option<absent::Absent>,
 }
 
 /// Where the cells of maps lie, by the maps' height and width: operations that keep a map's size keep its place, and
@@ -218,7 +224,7 @@ impl Scope {
     /// Whether somebody watches one of these layers, or wants all of them listed.
     fn watches_into<'a, L: Iterator<Item = &'a (String, Kind)>>(&self, layers: impl Fn() -> L) -> bool {
         let watches = |(selector, _): &(Selector, Watch)| selector.looks_into(layers());
-        self.purpose == Purpose::List || self.watches.iter().any(watches)
+        self.purpose == Purpose::List || self.watches.iter().any(watches) || self.leaves_out_keys(layers())
     }
 
     fn note(&mut self, name: &str, kind: Kind, macs: u64, x: &Tensor) -> Option<(Watch, tape::Slot)> {

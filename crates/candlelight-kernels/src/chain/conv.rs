@@ -92,13 +92,45 @@ impl<T: Element> Conv<T> {
         scratch: &mut Vec<T>,
         end: impl FnMut(&mut [T], usize),
     ) {
-        let Some(slide) = Slide::new(self.window, from) else { return };
+        self.run(self.window.padding, from, x, out, scratch, end);
+    }
+
+    /// [`forward`](Self::forward) over maps that have their padding with them.
+    pub fn forward_inside(
+        &self,
+        from: Maps,
+        x: &[T],
+        out: &mut [T],
+        scratch: &mut Vec<T>,
+        end: impl FnMut(&mut [T], usize),
+    ) {
+        self.run((0, 0), from, x, out, scratch, end);
+    }
+
+    fn run(
+        &self,
+        padding: (usize, usize),
+        from: Maps,
+        x: &[T],
+        out: &mut [T],
+        scratch: &mut Vec<T>,
+        end: impl FnMut(&mut [T], usize),
+    ) {
+        let Some(slide) = Slide::new(Window { padding, ..self.window }, from) else { return };
         match &self.passes {
-            Passes::Slides { forward, .. } => {
-                forward.run((from, slide.output(self.outputs)), x, (Onto::Nothing, out), scratch, end);
+            Passes::Slides { forward: Sliding::Winograd(winograd), .. } => {
+                let maps = (from, slide.output(self.outputs));
+                winograd.run(padding, maps, x, (Onto::Nothing, out), scratch, end);
             }
-            Passes::Scatters(rows) => rows.forward(slide, x, (Onto::Nothing, out), scratch, end),
+            Passes::Slides { forward: Sliding::Rows(rows), .. } | Passes::Scatters(rows) => {
+                rows.forward(slide, x, (Onto::Nothing, out), scratch, end);
+            }
         }
+    }
+
+    /// Products of one place of the output.
+    pub fn products(&self) -> usize {
+        self.window.kernel.0 * self.window.kernel.1 * self.inputs * self.outputs
     }
 
     /// The gradient at an input of shape `from`, added to `dx` or written over it.
@@ -138,7 +170,7 @@ impl<T: Element> Sliding<T> {
         end: impl FnMut(&mut [T], usize),
     ) {
         match self {
-            Self::Winograd(winograd) => winograd.run((from, to), x, out, scratch, end),
+            Self::Winograd(winograd) => winograd.run(winograd.padding(), (from, to), x, out, scratch, end),
             Self::Rows(rows) => {
                 let Some(slide) = Slide::new(rows.window, from) else { return };
                 rows.forward(slide, x, out, scratch, end);

@@ -8,7 +8,9 @@ mod blocks;
 mod conv;
 mod encoder;
 mod maps;
+mod patches;
 mod pool;
+mod region;
 mod relevance;
 mod rules;
 mod run;
@@ -23,6 +25,8 @@ mod workspace;
 pub use conv::Multiply;
 pub use encoder::{Dense, Encoder};
 pub use maps::Maps;
+pub use patches::{Known, Work, know, run_changed};
+pub use region::Region;
 pub use relevance::input_signal;
 pub use rules::{AtAdd, AtConv, AtRectifier, Booked, Entry, StepRule};
 pub use run::{Keep, Order, Passed, input_gradient, run};
@@ -95,6 +99,21 @@ impl<T: Element> Chain<T> {
     /// What the last step made, which is what the chain gives.
     pub fn output(&self) -> Value {
         Value { index: self.steps.len(), changes: self.steps.last().map_or(0, Step::changes) }
+    }
+
+    /// Whether both have the same steps: not equal ones, the same.
+    fn is(&self, other: &Self) -> bool {
+        let same = |(a, b): (&Step<T>, &Step<T>)| match (a, b) {
+            (Step::Conv(a), Step::Conv(b)) => Arc::ptr_eq(a, b),
+            (Step::Encoder { encoder: a, from: x }, Step::Encoder { encoder: b, from: y }) => {
+                Arc::ptr_eq(a, b) && x == y
+            }
+            (Step::MaxPool { pool: a, from: x }, Step::MaxPool { pool: b, from: y }) => {
+                a.window() == b.window() && x == y
+            }
+            _ => false,
+        };
+        self.steps.len() == other.steps.len() && self.steps.iter().zip(&other.steps).all(same)
     }
 
     /// Whether there is nothing to do.

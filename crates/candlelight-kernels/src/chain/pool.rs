@@ -23,6 +23,11 @@ impl MaxPool {
         self.window
     }
 
+    /// The same on maps that have their padding with them.
+    pub fn inside(&self) -> Self {
+        Self { window: Window { padding: (0, 0), ..self.window } }
+    }
+
     /// The shape that comes out; `None` if the window does not fit.
     pub fn output(&self, from: Maps) -> Option<Maps> {
         let (height, width) = self.window.places((from.height, from.width))?;

@@ -240,7 +240,7 @@ fn forward<T: Element>(
 
 impl Order {
     /// To the order inside.
-    fn enter<T: Copy>(self, shape: Maps, x: &[T], inside: &mut [T]) {
+    pub(super) fn enter<T: Copy>(self, shape: Maps, x: &[T], inside: &mut [T]) {
         match self {
             Self::ChannelsFirst => channels_last(shape, x, inside),
             Self::ChannelsLast => inside.copy_from_slice(x),
@@ -248,7 +248,7 @@ impl Order {
     }
 
     /// Back from the order inside.
-    fn leave<T: Copy>(self, shape: Maps, inside: &[T], out: &mut [T]) {
+    pub(super) fn leave<T: Copy>(self, shape: Maps, inside: &[T], out: &mut [T]) {
         match self {
             Self::ChannelsFirst => channels_first(shape, inside, out),
             Self::ChannelsLast => out.copy_from_slice(inside),

@@ -285,3 +285,73 @@ fn the_pass_back_runs_on_another_pool_than_the_pass_forward() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
     assert_eq!(pool.install(|| input_gradient(&[&chain], &passed, &g)), here);
 }
+
+/// A stem with a pool, a block whose shortcut is strided, and one around which the input goes: two chains.
+fn residual_chains(channels: usize) -> [Chain<f64>; 2] {
+    let conv = |chain: &mut Chain<f64>, x, window: Window, inputs: usize, outputs: usize| {
+        let weight = wave(outputs * inputs * window.kernel.0 * window.kernel.1, 0.71 + inputs as f64);
+        chain.conv(x, window, inputs, &weight, wave(outputs, 1.3)).unwrap()
+    };
+    let (mut stem, mut blocks) = (Chain::new(Multiply::Winograd), Chain::new(Multiply::Winograd));
+    let image = stem.input();
+    let x = conv(&mut stem, image, Window::square(5, 2, 2), channels, 4);
+    stem.max_pool(x, Window::square(3, 2, 1)).unwrap();
+    let input = blocks.input();
+    let side = conv(&mut blocks, input, Window::square(1, 2, 0), 4, 6);
+    let x = conv(&mut blocks, input, Window::square(3, 2, 1), 4, 6);
+    let x = blocks.relu(x).unwrap();
+    let x = conv(&mut blocks, x, Window::square(3, 1, 1), 6, 6);
+    let x = blocks.add(x, side).unwrap();
+    let x = blocks.relu(x).unwrap();
+    let y = conv(&mut blocks, x, Window::square(3, 1, 1), 6, 6);
+    let y = blocks.add(y, x).unwrap();
+    blocks.relu(y).unwrap();
+    [stem, blocks]
+}
+
+proptest! {
+    #[test]
+    fn what_changed_is_all_that_has_to_be_computed_again(
+        height in 20usize..60, width in 20usize..60, channels in 1usize..3,
+        corners in proptest::collection::vec((0usize..50, 0usize..50, 1usize..9, 1usize..9), 1..20),
+    ) {
+        let from = Maps { images: corners.len(), height, width, channels };
+        let chains = residual_chains(channels);
+        let chains: Vec<_> = chains.iter().collect();
+        let image = wave(height * width * channels, 0.37);
+        let (mut x, mut changed) = (Vec::new(), Vec::new());
+        for &(row, column, tall, wide) in &corners {
+            let (row, column) = (row.min(height - 1), column.min(width - 1));
+            let region = Region { rows: row..(row + tall).min(height), columns: column..(column + wide).min(width) };
+            let mut other = image.clone();
+            for (place, value) in other.iter_mut().enumerate() {
+                let (row, column) = (place / width % height, place % width);
+                if region.rows.contains(&row) && region.columns.contains(&column) {
+                    *value = (place as f64 * 0.11).cos();
+                }
+            }
+            x.extend(other);
+            changed.push(region);
+        }
+        let (whole, _) = run(&chains, (Order::ChannelsFirst, from), &x, Keep::Nothing).unwrap();
+        let known = know(&chains, (Order::ChannelsFirst, from), &image).unwrap();
+        let (again, work) = run_changed(&chains, &known, &changed, &x).unwrap();
+        prop_assert!(close(&again, &whole));
+        prop_assert!(work.reached <= work.done && work.done <= work.whole);
+    }
+}
+
+#[test]
+fn a_small_change_of_a_large_image_is_a_small_part_of_the_work() {
+    let chains = residual_chains(2);
+    let chains: Vec<_> = chains.iter().collect();
+    let from = Maps { images: 1, height: 160, width: 160, channels: 2 };
+    let image = wave(from.elements(), 0.37);
+    let known = know(&chains, (Order::ChannelsFirst, from), &image).unwrap();
+    let mut changed = image.clone();
+    changed[80 * 160 + 80] = 7.0;
+    let region = Region { rows: 80..81, columns: 80..81 };
+    let (again, work) = run_changed(&chains, &known, &[region], &changed).unwrap();
+    assert!(close(&again, &run(&chains, (Order::ChannelsFirst, from), &changed, Keep::Nothing).unwrap().0));
+    assert!(work.done * 20 < work.whole, "{work:?}");
+}

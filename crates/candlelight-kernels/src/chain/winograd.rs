@@ -63,17 +63,23 @@ impl<T: Element> Winograd<T> {
         Self { padding, inputs, outputs, weight }
     }
 
+    /// The convolution's own.
+    pub fn padding(&self) -> (usize, usize) {
+        self.padding
+    }
+
     /// Blocks of the output `to`, one after the other: `end` finishes them. It gets the block and the index of its first
     /// element.
     pub fn run(
         &self,
+        padding: (usize, usize),
         (from, to): (Maps, Maps),
         x: &[T],
         (onto, out): (Onto, &mut [T]),
         scratch: &mut Vec<T>,
         mut end: impl FnMut(&mut [T], usize),
     ) {
-        let tiles = Tiles::new(from, to, self.padding);
+        let tiles = Tiles::new(from, to, padding);
         for rows in tiles.blocks::<T>() {
             let block = tiles.outputs(rows.start)..tiles.outputs(rows.end);
             let (first, block) = (block.start, &mut out[block]);

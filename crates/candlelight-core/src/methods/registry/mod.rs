@@ -1,5 +1,7 @@
 //! The registry: every method with its name and its paper.
 
+mod perturbation;
+
 use super::settings::{
     class_activation, deep_lift, deep_lift_shap, expected_gradients, integrated_gradients, raw_attention,
     set, smooth_grad,
@@ -14,9 +16,23 @@ use super::{
 };
 use crate::error::nearest;
 use crate::{Error, Result};
+use perturbation::PERTURBATION;
 
 /// Every method. The command line, the table in the README, the axiom tests and the benches walk this list.
-pub static METHODS: &[Method] = &[
+pub static METHODS: &[Method] = &joined::<{ INSIDE.len() + PERTURBATION.len() }>([INSIDE, PERTURBATION]);
+
+/// Both lists in one.
+const fn joined<const N: usize>([first, second]: [&[Method]; 2]) -> [Method; N] {
+    let (mut all, mut at) = ([first[0]; N], 0);
+    while at < N {
+        all[at] = if at < first.len() { first[at] } else { second[at - first.len()] };
+        at += 1;
+    }
+    all
+}
+
+/// Methods that look inside the model: gradients, rules, layers, attention.
+const INSIDE: &[Method] = &[
     Method {
         name: "saliency",
         title: "Saliency",

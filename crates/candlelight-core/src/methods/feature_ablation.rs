@@ -1,0 +1,65 @@
+//! Feature Ablation: what the score loses without each feature.
+
+use crate::perturb::{Calls, Coalition};
+use crate::{Attribution, Baseline, Convergence, Explain, Features, Model, Query, Result};
+
+/// A = f(x) − f(x without the feature), copied to every element of the feature: one feature at a time is replaced by the
+/// baseline's values (leave-one-out; the name and the semantics are
+/// [Captum's](https://captum.ai/api/feature_ablation.html), the idea is that of
+/// [Zeiler and Fergus 2013](https://arxiv.org/abs/1311.2901)). Any model, no gradient.
+///
+/// **When not to use it:** where features stand in for each other: of two that say the same, neither is missed.
+/// Shapley values share out what several of them do together. And where the baseline looks like something: what is
+/// measured is a replacement, not an absence.
+///
+/// # Shapes
+/// Map `[N, …]` with the shape of the [`Features`]: the input's, or with one channel.
+///
+/// # Example
+/// ```
+/// use candlelight_core::{Baseline, FeatureAblation, Features};
+///
+/// let patches = Features::Patches { height: 16, width: 16 };
+/// let method = FeatureAblation::of(patches).baseline(Baseline::Mean);
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct FeatureAblation {
+    features: Features,
+    baseline: Baseline,
+}
+
+impl FeatureAblation {
+    /// Takes these features away, one at a time.
+    pub fn of(features: Features) -> Self {
+        Self { features, ..Self::default() }
+    }
+
+    /// What stands in the place of an absent feature; zero unless set.
+    pub fn baseline(self, baseline: Baseline) -> Self {
+        Self { baseline, ..self }
+    }
+}
+
+impl Explain for FeatureAblation {
+    fn name(&self) -> String {
+        "feature-ablation".into()
+    }
+
+    fn attribute(&self, model: &dyn Model, query: &Query) -> Result<Attribution> {
+        let planned = |players: &crate::features::Players| players.count();
+        let mut calls = Calls::new((model, query), &self.features, &self.baseline, planned)?;
+        let mut values = Vec::with_capacity(calls.rows());
+        for row in 0..calls.rows() {
+            let (count, whole) = (calls.players(row).count(), calls.whole(row));
+            let mut losses = Vec::with_capacity(count);
+            for first in (0..count).step_by(calls.batch()) {
+                let some = first..(first + calls.batch()).min(count);
+                let without: Vec<_> =
+                    some.map(|player| (row, Coalition::full(count).without(player))).collect();
+                losses.extend(calls.values(&without)?.into_iter().map(|score| whole - score));
+            }
+            values.push(losses);
+        }
+        calls.attribution(self.name(), &values, Convergence::exact())
+    }
+}

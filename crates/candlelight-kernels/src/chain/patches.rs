@@ -1,0 +1,428 @@
+//! Chains on images that differ from a known one in a rectangle: only what the rectangle can reach is computed again
+//! (the idea of [Krypton](https://doi.org/10.1145/3299869.3319874)).
+//!
+//! All values that the chains make of the known image are kept. Of an image that differs, every step computes a
+//! rectangle around what changed: it brings together what its windows see, from the rectangle before and from the known
+//! value around it, and slides over that. As soon as a rectangle is most of the map, the map is computed whole.
+
+use super::blocks::{add, add_to_rows, rectify};
+use super::region::{Places, Region};
+use super::workspace::{Buffer, Workspace};
+use super::{Chain, Convolve, End, Maps, Order, Step};
+use crate::Element;
+use rayon::prelude::*;
+use std::ops::AddAssign;
+
+/// Images that go through together, whatever the number of threads: what comes out depends on it in its last bits.
+const IMAGES_TOGETHER: usize = 8;
+
+/// All that chains make of one image.
+#[derive(Debug)]
+pub struct Known<T> {
+    /// Theirs: while they are held no other steps can lie where theirs do.
+    chains: Vec<Chain<T>>,
+    order: Order,
+    shapes: Vec<Maps>,
+    values: Vec<Vec<T>>,
+}
+
+/// Multiply-adds of convolutions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// That were computed.
+    pub done: u64,
+    /// At places that the changes reach.
+    pub reached: u64,
+    /// Of all places.
+    pub whole: u64,
+}
+
+impl AddAssign for Work {
+    fn add_assign(&mut self, other: Self) {
+        self.done += other.done;
+        self.reached += other.reached;
+        self.whole += other.whole;
+    }
+}
+
+/// The steps of several chains as those of one.
+struct Steps<'a, T>(Vec<Link<'a, T>>);
+
+/// A step, with the values that it needs counted through all chains.
+struct Link<'a, T> {
+    step: &'a Step<T>,
+    from: usize,
+    plus: Option<usize>,
+}
+
+/// A value where it changed: a rectangle of every image.
+struct Patches<T> {
+    places: Places,
+    values: Buffer<T>,
+}
+
+impl<T: Element> Known<T> {
+    /// Whether it is what these chains make of an image of this shape.
+    pub fn is_of(&self, chains: &[&Chain<T>], from: Maps) -> bool {
+        let same = |(own, other): (&Chain<T>, &&Chain<T>)| own.is(other);
+        self.shapes[0] == from
+            && self.chains.len() == chains.len()
+            && self.chains.iter().zip(chains).all(same)
+    }
+}
+
+/// Runs `chains` on one image and keeps all values; `None` if it does not fit, or a step is no convolution or pool.
+///
+/// # Panics
+/// If `x` does not have the length of one image of `from`.
+pub fn know<T: Element>(chains: &[&Chain<T>], (order, from): (Order, Maps), x: &[T]) -> Option<Known<T>> {
+    let steps = Steps::of(chains)?;
+    let shapes = steps.shapes(Maps { images: 1, ..from })?;
+    let mut first = vec![T::ZERO; shapes[0].elements()];
+    order.enter(shapes[0], x, &mut first);
+    let (mut values, mut space) = (vec![first], Workspace::default());
+    for (index, link) in steps.0.iter().enumerate() {
+        let mut out = vec![T::ZERO; shapes[index + 1].elements()];
+        let (x, plus) = (&values[link.from][..], link.plus.map(|plus| &values[plus][..]));
+        link.compute((shapes[link.from], x), plus, &mut out, (Padding::Own, &mut space.rows));
+        values.push(out);
+    }
+    let chains = chains.iter().map(|&chain| chain.clone()).collect();
+    Some(Known { chains, order, shapes, values })
+}
+
+/// What [`run`](super::run) gives for the images `x` in the known image's order, of which image k differs from the
+/// known one in the rectangle `changed[k]` at most; and the work that it was.
+///
+/// # Panics
+/// If `x` does not have as many images as there are rectangles.
+pub fn run_changed<T: Element>(
+    chains: &[&Chain<T>],
+    known: &Known<T>,
+    changed: &[Region],
+    x: &[T],
+) -> Option<(Vec<T>, Work)> {
+    let (from, to) = (*known.shapes.first()?, *known.shapes.last()?);
+    assert_eq!(x.len(), changed.len() * from.elements(), "length of the images");
+    let steps = Steps::of(chains)?;
+    let mut out = vec![T::ZERO; changed.len() * to.elements()];
+    let x = x.chunks(from.elements_of(IMAGES_TOGETHER));
+    let outs = out.chunks_mut(to.elements_of(IMAGES_TOGETHER));
+    let parts: Vec<_> = x.zip(outs).zip(changed.chunks(IMAGES_TOGETHER)).collect();
+    let works: Vec<Work> = parts
+        .into_par_iter()
+        .map(|((x, out), changed)| {
+            let mut space = chains[0].spaces.take();
+            let work = steps.run(known, changed, (x, out), &mut space);
+            chains[0].spaces.put(space);
+            work
+        })
+        .collect();
+    let mut all = Work::default();
+    works.into_iter().for_each(|work| all += work);
+    Some((out, all))
+}
+
+/// What lies around the maps of a step.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Padding {
+    /// The step's own padding.
+    Own,
+    /// Nothing: the maps have it with them.
+    Inside,
+}
+
+impl<T: Element> Link<'_, T> {
+    fn compute(
+        &self,
+        (from, x): (Maps, &[T]),
+        plus: Option<&[T]>,
+        out: &mut [T],
+        (padding, rows): (Padding, &mut Vec<T>),
+    ) {
+        match self.step {
+            Step::Conv(step) => step.compute((from, x), plus, out, (padding, rows)),
+            Step::MaxPool { pool, .. } => {
+                let pool = if padding == Padding::Inside { pool.inside() } else { *pool };
+                pool.forward(from, x, out, &mut vec![0; out.len()]);
+            }
+            Step::Encoder { .. } => {}
+        }
+    }
+
+    /// What the padding is worth.
+    fn beyond(&self) -> T {
+        match self.step {
+            Step::MaxPool { .. } => T::NEG_INFINITY,
+            Step::Conv(_) | Step::Encoder { .. } => T::ZERO,
+        }
+    }
+
+    /// Multiply-adds of one place.
+    fn work(&self) -> u64 {
+        match self.step {
+            Step::Conv(step) => step.conv.products() as u64,
+            Step::MaxPool { .. } | Step::Encoder { .. } => 0,
+        }
+    }
+}
+
+impl<T: Element> Convolve<T> {
+    fn compute(
+        &self,
+        (from, x): (Maps, &[T]),
+        plus: Option<&[T]>,
+        out: &mut [T],
+        (padding, rows): (Padding, &mut Vec<T>),
+    ) {
+        let end = |block: &mut [T], first: usize| {
+            add_to_rows(block, &self.bias);
+            if let Some(plus) = plus {
+                add(block, &plus[first..first + block.len()]);
+            }
+            if self.end == End::Rectified {
+                rectify(block);
+            }
+        };
+        match padding {
+            Padding::Own => self.conv.forward(from, x, out, rows, end),
+            Padding::Inside => self.conv.forward_inside(from, x, out, rows, end),
+        }
+    }
+}
+
+impl<'a, T: Element> Steps<'a, T> {
+    /// `None` if a step has no window.
+    fn of(chains: &[&'a Chain<T>]) -> Option<Self> {
+        let mut links = Vec::new();
+        for chain in chains {
+            let first = links.len();
+            for step in &chain.steps {
+                step.window()?;
+                let plus = step.plus().map(|plus| first + plus);
+                links.push(Link { step, from: first + step.from(), plus });
+            }
+        }
+        Some(Self(links))
+    }
+
+    fn shapes(&self, from: Maps) -> Option<Vec<Maps>> {
+        let mut shapes = vec![from];
+        for link in &self.0 {
+            let shape = match link.step {
+                Step::Conv(step) => step.conv.output(shapes[link.from]),
+                Step::MaxPool { pool, .. } => pool.output(shapes[link.from]),
+                Step::Encoder { .. } => None,
+            };
+            shapes.push(shape.filter(|&shape| link.plus.is_none_or(|plus| shapes[plus] == shape))?);
+        }
+        Some(shapes)
+    }
+
+    /// Of every value the rectangles that change, one for each image.
+    fn reached(&self, shapes: &[Maps], changed: &[Region]) -> Vec<Vec<Region>> {
+        let mut reached = vec![changed.to_vec()];
+        for (link, &to) in self.0.iter().zip(&shapes[1..]) {
+            let Some(window) = link.step.window() else { continue };
+            let under = reached[link.from].iter().map(|region| region.reached(&window, to));
+            reached.push(match link.plus {
+                Some(plus) => under.zip(&reached[plus]).map(|(region, plus)| region.with(plus)).collect(),
+                None => under.collect(),
+            });
+        }
+        reached
+    }
+
+    /// A few images.
+    fn run(
+        &self,
+        known: &Known<T>,
+        changed: &[Region],
+        (x, out): (&[T], &mut [T]),
+        space: &mut Workspace<T>,
+    ) -> Work {
+        let reached = self.reached(&known.shapes, changed);
+        let places = |value: usize| Places::around(&reached[value], known.shapes[value]);
+        let mut values = vec![Some(entered(known, places(0), x, space))];
+        let mut work = Work::default();
+        for (index, link) in self.0.iter().enumerate() {
+            let places = places(index + 1);
+            let area = |size: (usize, usize)| (size.0 * size.1 * changed.len()) as u64 * link.work();
+            let map = known.shapes[index + 1];
+            work += Work {
+                done: area(places.size),
+                reached: reached[index + 1].iter().map(|region| region.area() as u64 * link.work()).sum(),
+                whole: area((map.height, map.width)),
+            };
+            values.push(Some(self.step(index, known, places, (&values, space))));
+            self.let_go(index, &mut values, space);
+        }
+        if let Some(Some(last)) = values.pop() {
+            self.leave(known, last, out, space);
+        }
+        work
+    }
+
+    /// One step at these places.
+    fn step(
+        &self,
+        index: usize,
+        known: &Known<T>,
+        places: Places,
+        (values, space): (&[Option<Patches<T>>], &mut Workspace<T>),
+    ) -> Patches<T> {
+        let link = &self.0[index];
+        let map = known.shapes[index + 1];
+        let mut out = space.take(places.of(map).elements());
+        let (Some(from), Some(window)) = (&values[link.from], link.step.window()) else {
+            return Patches { places, values: out };
+        };
+        let (padding, seen) = match places.are_whole(map) {
+            true => (Padding::Own, Places::whole(known.shapes[link.from], places.corners.len())),
+            false => (Padding::Inside, places.seen(&window)),
+        };
+        let x = from.at(&seen, (known, link.from), link.beyond(), space);
+        let plus = link.plus.and_then(|plus| Some((values[plus].as_ref()?, plus)));
+        let plus = plus.map(|(patches, plus)| patches.at(&places, (known, plus), T::ZERO, space));
+        let shape = seen.of(known.shapes[link.from]);
+        link.compute(
+            (shape, x.as_ref()),
+            plus.as_ref().map(Found::as_ref),
+            &mut out,
+            (padding, &mut space.rows),
+        );
+        [Some(x), plus].into_iter().flatten().for_each(|found| found.let_go(space));
+        Patches { places, values: out }
+    }
+
+    /// Puts back what no later step needs.
+    fn let_go(&self, index: usize, values: &mut [Option<Patches<T>>], space: &mut Workspace<T>) {
+        let needed = |value: usize| {
+            self.0[index + 1..].iter().any(|link| link.from == value || link.plus == Some(value))
+        };
+        for value in (0..=index).filter(|&value| !needed(value)) {
+            values[value].take().into_iter().for_each(|patches| space.put(patches.values));
+        }
+    }
+
+    /// The last value, whole and in the order outside.
+    fn leave(&self, known: &Known<T>, last: Patches<T>, out: &mut [T], space: &mut Workspace<T>) {
+        let value = known.shapes.len() - 1;
+        let map = known.shapes[value];
+        let whole = Places::whole(map, last.places.corners.len());
+        let found = last.at(&whole, (known, value), T::ZERO, space);
+        known.order.leave(whole.of(map), found.as_ref(), out);
+        found.let_go(space);
+        space.put(last.values);
+    }
+}
+
+/// Values at some places: those of patches that lie there, or brought together.
+enum Found<'a, T> {
+    There(&'a [T]),
+    Brought(Buffer<T>),
+}
+
+impl<T: Element> Found<'_, T> {
+    fn as_ref(&self) -> &[T] {
+        match self {
+            Self::There(values) => values,
+            Self::Brought(values) => values,
+        }
+    }
+
+    fn let_go(self, space: &mut Workspace<T>) {
+        if let Self::Brought(values) = self {
+            space.put(values);
+        }
+    }
+}
+
+impl<T: Element> Patches<T> {
+    /// The values at `places`: the patches' own, the known ones around them, and `beyond` where there is no map.
+    fn at(
+        &self,
+        places: &Places,
+        (known, value): (&Known<T>, usize),
+        beyond: T,
+        space: &mut Workspace<T>,
+    ) -> Found<'_, T> {
+        if *places == self.places {
+            return Found::There(&self.values);
+        }
+        let map = known.shapes[value];
+        let shape = places.of(map);
+        let mut out = space.take(shape.elements());
+        let images = out.chunks_exact_mut(shape.elements() / shape.images.max(1));
+        let own = self.values.chunks_exact(self.places.of(map).elements() / shape.images.max(1));
+        for (image, (out, own)) in images.zip(own).enumerate() {
+            let target = Rectangle { corner: places.corners[image], size: places.size };
+            let patch = Rectangle { corner: self.places.corners[image], size: self.places.size };
+            let whole = Rectangle { corner: (0, 0), size: (map.height, map.width) };
+            if !whole.holds(&target) {
+                out.fill(beyond);
+            }
+            if !patch.holds(&target) {
+                target.copy(&whole, &known.values[value], out, map.channels);
+            }
+            target.copy(&patch, own, out, map.channels);
+        }
+        Found::Brought(out)
+    }
+}
+
+/// A rectangle whose values lie row by row.
+struct Rectangle {
+    corner: (isize, isize),
+    size: (usize, usize),
+}
+
+impl Rectangle {
+    fn ends(&self) -> (isize, isize) {
+        (self.corner.0 + self.size.0 as isize, self.corner.1 + self.size.1 as isize)
+    }
+
+    /// Whether `other` lies inside.
+    fn holds(&self, other: &Self) -> bool {
+        let (ends, others) = (self.ends(), other.ends());
+        self.corner.0 <= other.corner.0
+            && self.corner.1 <= other.corner.1
+            && others.0 <= ends.0
+            && others.1 <= ends.1
+    }
+
+    /// Copies what both have in common.
+    fn copy<T: Copy>(&self, source: &Self, values: &[T], out: &mut [T], channels: usize) {
+        let (ends, others) = (self.ends(), source.ends());
+        let rows = self.corner.0.max(source.corner.0)..ends.0.min(others.0);
+        let columns = self.corner.1.max(source.corner.1)..ends.1.min(others.1);
+        if columns.is_empty() {
+            return;
+        }
+        let len = (columns.end - columns.start) as usize * channels;
+        let at = |of: &Self, row: isize| {
+            ((row - of.corner.0) as usize * of.size.1 + (columns.start - of.corner.1) as usize) * channels
+        };
+        for row in rows {
+            let (to, from) = (at(self, row), at(source, row));
+            out[to..to + len].copy_from_slice(&values[from..from + len]);
+        }
+    }
+}
+
+/// The rectangles of the images that go in.
+fn entered<T: Element>(known: &Known<T>, places: Places, x: &[T], space: &mut Workspace<T>) -> Patches<T> {
+    let map = known.shapes[0];
+    let mut values = space.take(places.of(map).elements());
+    let mut inside = space.take(map.elements());
+    let images = x.chunks_exact(map.elements()).zip(&places.corners);
+    for ((x, &corner), out) in
+        images.zip(values.chunks_exact_mut(places.size.0 * places.size.1 * map.channels))
+    {
+        known.order.enter(map, x, &mut inside);
+        let whole = Rectangle { corner: (0, 0), size: (map.height, map.width) };
+        Rectangle { corner, size: places.size }.copy(&whole, &inside, out, map.channels);
+    }
+    space.put(inside);
+    Patches { places, values }
+}

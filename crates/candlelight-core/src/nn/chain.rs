@@ -14,7 +14,8 @@ use candlelight_kernels::chain::{self as kernels, Keep, Maps, Order, Value};
 ///
 /// candle pays for every operation of a graph with fresh memory and a sum of gradients; a chain pays once. It is the
 /// same layers, and agrees with them to rounding. Layers are the truth: as soon as somebody watches one that lies
-/// inside, or wants them listed, [`run_parts`] leaves the work to them.
+/// inside, or wants them listed, [`run_parts`] leaves the work to them; and so it does under rules that chains do not
+/// know.
 ///
 /// # Example
 /// Residual blocks that are one operation unless somebody looks into them:

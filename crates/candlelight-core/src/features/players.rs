@@ -4,6 +4,7 @@ use crate::perturb::Coalition;
 use crate::schedule::to_f64;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
+use candlelight_kernels::chain::Region;
 
 /// The features of one row.
 #[derive(Clone, Debug)]
@@ -78,6 +79,19 @@ impl Players {
     pub(crate) fn spread(&self, values: &[f64], dtype: DType) -> Result<Tensor> {
         let values = Tensor::new(values, self.labels.device())?.to_dtype(dtype)?;
         Ok(values.index_select(&self.labels, 0)?.reshape(&self.shape[..])?)
+    }
+
+    /// For every feature the smallest rectangle of the image around it; none where rows are no images.
+    pub(crate) fn boxes(&self) -> Result<Option<Vec<Region>>> {
+        let [_, height, width] = self.shape[..] else { return Ok(None) };
+        let mut boxes = vec![Region { rows: height..0, columns: width..0 }; self.count];
+        for (element, label) in self.labels.to_vec1::<u32>()?.into_iter().enumerate() {
+            let (row, column) = (element / width % height, element % width);
+            let Region { rows, columns } = &mut boxes[label as usize];
+            *rows = rows.start.min(row)..rows.end.max(row + 1);
+            *columns = columns.start.min(column)..columns.end.max(column + 1);
+        }
+        Ok(Some(boxes))
     }
 
     /// The sum over each feature of `map`, a row with the features' places; channels are summed where features have one.

@@ -1,7 +1,7 @@
 //! Feature Ablation: what the score loses without each feature.
 
 use crate::perturb::{Calls, Coalition};
-use crate::{Attribution, Baseline, Convergence, Explain, Features, Model, Query, Result};
+use crate::{Attribution, Baseline, Convergence, Explain, Features, Model, Query, Result, Reuse};
 
 /// A = f(x) − f(x without the feature), copied to every element of the feature: one feature at a time is replaced by the
 /// baseline's values (leave-one-out; the name and the semantics are
@@ -48,18 +48,16 @@ impl Explain for FeatureAblation {
     fn attribute(&self, model: &dyn Model, query: &Query) -> Result<Attribution> {
         let planned = |players: &crate::features::Players| players.count();
         let mut calls = Calls::new((model, query), &self.features, &self.baseline, planned)?;
-        let mut values = Vec::with_capacity(calls.rows());
+        let (mut values, mut reuse) = (Vec::with_capacity(calls.rows()), None::<Reuse>);
         for row in 0..calls.rows() {
-            let (count, whole) = (calls.players(row).count(), calls.whole(row));
-            let mut losses = Vec::with_capacity(count);
-            for first in (0..count).step_by(calls.batch()) {
-                let some = first..(first + calls.batch()).min(count);
-                let without: Vec<_> =
-                    some.map(|player| (row, Coalition::full(count).without(player))).collect();
-                losses.extend(calls.values(&without)?.into_iter().map(|score| whole - score));
-            }
-            values.push(losses);
+            let (original, count) = (calls.original(row)?, calls.players(row).count());
+            let mut boxes = calls.boxes(row)?.into_iter().flatten();
+            let asked: Vec<_> =
+                (0..count).map(|player| (Coalition::full(count).without(player), boxes.next())).collect();
+            values.push(calls.losses(row, &original, &asked)?);
+            original.reuse().into_iter().for_each(|saved| *reuse.get_or_insert_default() += saved);
         }
-        calls.attribution(self.name(), &values, Convergence::exact())
+        let attribution = calls.attribution(self.name(), &values, Convergence::exact())?;
+        Ok(Attribution { reuse, ..attribution })
     }
 }

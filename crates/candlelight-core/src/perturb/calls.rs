@@ -6,12 +6,14 @@ use crate::sampled::Sampled;
 use crate::schedule::{Prediction, Run, check_input};
 use crate::scope::Original;
 use crate::{Attribution, Baseline, Convergence, Error, Features, Model, Query, Result, TokenGrid};
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use candlelight_kernels::chain::Region;
 use std::collections::HashMap;
 
 /// Bytes of coalitions whose scores are remembered for each row; beyond them all are forgotten.
 const REMEMBERED: usize = 64 << 20;
+/// The stride of the last maps of most networks of images.
+const ALIKE: usize = 32;
 /// Bytes that a map of scores takes beside its keys.
 const PER_SCORE: usize = 16;
 
@@ -118,31 +120,91 @@ impl<'a> Calls<'a> {
         Ok(values)
     }
 
-    /// The scores of row `row` for coalitions whose absent features lie in one rectangle of the image each: what
-    /// `original`, which is that row, makes of its other places is not computed again where the model allows it.
+    /// What the score of row `row` loses in each coalition. Where the absent features lie in a rectangle of the image, what
+    /// `original`, which is that row, makes of its other places is not computed again if the model allows it; a coalition
+    /// whose absent features have the baseline's values anyway loses nothing, and is not asked.
     ///
     /// # Errors
     /// As [`values`](Self::values).
-    pub(crate) fn values_inside(
+    pub(crate) fn losses(
         &mut self,
         row: usize,
         original: &Original,
-        (asked, regions): (&[(usize, Coalition)], &[Region]),
+        asked: &[(Coalition, Option<Region>)],
     ) -> Result<Vec<f64>> {
-        let points = self.points(&asked.iter().collect::<Vec<_>>())?;
-        self.run.scores_of_changed(original, (&points, regions), row, &self.prediction.target)
+        let idle = self.idle(row)?;
+        let matters = |index: &usize| !asked[*index].0.absent().all(|player| idle[player]);
+        let mut jobs: Vec<usize> = (0..asked.len()).filter(matters).collect();
+        jobs.sort_by_key(|&index| asked[index].1.as_ref().map(phase));
+        let (mut scores, mut done) = (Vec::with_capacity(jobs.len()), 0);
+        while done < jobs.len() {
+            let inside = jobs[done..].iter().all(|&index| asked[index].1.is_some());
+            let batch = if inside { self.batch_inside(done, original) } else { self.run.batch() };
+            let some: Vec<_> = jobs[done..].iter().take(batch).map(|&index| &asked[index]).collect();
+            scores.extend(match inside {
+                true => self.values_inside(row, original, &some)?,
+                false => self.values(&some.iter().map(|(who, _)| (row, who.clone())).collect::<Vec<_>>())?,
+            });
+            done = scores.len();
+        }
+        let whole = self.whole_of(row, original)?;
+        let mut losses = vec![0.0; asked.len()];
+        jobs.iter().zip(scores).for_each(|(&index, score)| losses[index] = whole - score);
+        Ok(losses)
     }
 
-    /// How many coalitions [`values_inside`](Self::values_inside) sends through the model at once.
+    /// f(x) of row `row`, rounded as that of its versions: from what is known of it if they were made from that.
+    fn whole_of(&mut self, row: usize, original: &Original) -> Result<f64> {
+        if original.reuse().is_none() {
+            return Ok(self.whole(row));
+        }
+        let nothing =
+            (Coalition::full(self.players(row).count()), Some(Region { rows: 0..0, columns: 0..0 }));
+        Ok(self.values_inside(row, original, &[&nothing])?[0])
+    }
+
+    /// For every feature of a row whether it has the baseline's values as it is.
+    fn idle(&self, row: usize) -> Result<Vec<bool>> {
+        let players = self.players(row);
+        if self.tokens.is_some() {
+            return Ok(vec![false; players.count()]);
+        }
+        let differs = self.x(row)?.ne(&self.rows[row].baseline)?.squeeze(0)?;
+        Ok(players.totals(&differs.to_dtype(DType::F64)?)?.into_iter().map(|count| count == 0.0).collect())
+    }
+
+    /// The scores of row `row` for coalitions whose absent features lie in one rectangle of the image each.
+    fn values_inside(
+        &mut self,
+        row: usize,
+        original: &Original,
+        asked: &[&(Coalition, Option<Region>)],
+    ) -> Result<Vec<f64>> {
+        let jobs: Vec<(usize, Coalition)> =
+            asked.iter().map(|(coalition, _)| (row, coalition.clone())).collect();
+        let regions: Vec<Region> = asked.iter().filter_map(|(_, region)| region.clone()).collect();
+        let points = self.points(&jobs.iter().collect::<Vec<_>>())?;
+        self.run.scores_of_changed(original, (&points, &regions), row, &self.prediction.target)
+    }
+
+    /// How many coalitions inside of rectangles go through the model at once.
     ///
     /// The first shows whether the model can reuse anything, and goes alone: else the others need the memory of whole
     /// evaluations.
-    pub(crate) fn batch_inside(&self, done: usize, original: &Original) -> usize {
+    fn batch_inside(&self, done: usize, original: &Original) -> usize {
         match (done, original.reuse()) {
             (0, _) => 1,
             (_, Some(_)) => self.run.batch_of_changed(),
             (_, None) => self.run.batch(),
         }
+    }
+
+    /// For every feature of a row the rectangle of the image around it; none where features are no places of an image.
+    pub(crate) fn boxes(&self, row: usize) -> Result<Option<Vec<Region>>> {
+        if self.tokens.is_some() || self.run.input().rank() != 4 {
+            return Ok(None);
+        }
+        self.players(row).boxes()
     }
 
     /// Row `row` as one whose values can be known.
@@ -257,6 +319,12 @@ impl<'a> Calls<'a> {
         let present = self.rows[row].players.present(&coalitions)?.broadcast_as(&shape[..])?;
         Ok(present.where_cond(&x.broadcast_as(&shape[..])?, &baseline.broadcast_as(&shape[..])?)?)
     }
+}
+
+/// How a rectangle lies on maps of a stride of up to [`ALIKE`]: those that lie alike reach rectangles of one size, and are
+/// computed together.
+fn phase(region: &Region) -> (usize, usize) {
+    (region.rows.start % ALIKE, region.columns.start % ALIKE)
 }
 
 impl Asked {

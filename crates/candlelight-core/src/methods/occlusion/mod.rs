@@ -74,32 +74,16 @@ impl Occlusion {
 
     /// f(x) − f(x with the window covered) for every window of a row, and what was saved.
     fn losses(&self, calls: &mut Calls, row: usize, windows: &Windows) -> Result<(Vec<f64>, Option<Reuse>)> {
-        let (order, original) = (windows.alike(), calls.original(row)?);
-        let (mut losses, mut done) = (vec![0.0; order.len()], 0);
-        while done < order.len() {
-            let inside = self.evaluation == Evaluation::Reuse && windows.are_of_images();
-            let batch = if inside { calls.batch_inside(done, &original) } else { calls.batch() };
-            let some = &order[done..(done + batch).min(order.len())];
-            let asked: Vec<_> = some.iter().map(|&window| without(calls, row, windows, window)).collect();
-            let scores = match inside {
-                true => {
-                    let regions: Vec<_> = some.iter().map(|&window| windows.region(window)).collect();
-                    calls.values_inside(row, &original, (&asked, &regions))?
-                }
-                false => calls.values(&asked)?,
-            };
-            let whole = calls.whole(row);
-            some.iter().zip(scores).for_each(|(&window, score)| losses[window] = whole - score);
-            done += some.len();
-        }
+        let original = calls.original(row)?;
+        let inside = self.evaluation == Evaluation::Reuse && windows.are_of_images();
+        let all = Coalition::full(calls.players(row).count());
+        let asked = (0..windows.count()).map(|window| {
+            let without = windows.cells(window).into_iter().fold(all.clone(), Coalition::without);
+            (without, inside.then(|| windows.region(window)))
+        });
+        let losses = calls.losses(row, &original, &asked.collect::<Vec<_>>())?;
         Ok((losses, original.reuse()))
     }
-}
-
-/// All of row `row` but what the window covers.
-fn without(calls: &Calls, row: usize, windows: &Windows, window: usize) -> (usize, Coalition) {
-    let all = Coalition::full(calls.players(row).count());
-    (row, windows.cells(window).into_iter().fold(all, Coalition::without))
 }
 
 impl Explain for Occlusion {

@@ -7,9 +7,6 @@ use std::ops::Range;
 /// Where nothing is said, a window has this part of the sides of an image.
 const AUTO_PART: usize = 8;
 
-/// The stride of the last maps of most networks of images.
-const ALIKE: usize = 32;
-
 /// The windows of an occlusion along every axis of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Windows(Vec<Along>);
@@ -58,16 +55,6 @@ impl Windows {
         let mut covered = self.at(index).into_iter().rev();
         let columns = covered.next().unwrap_or_default();
         Region { rows: covered.next().unwrap_or_default(), columns }
-    }
-
-    /// The windows in the order in which they are evaluated: those that lie alike on maps of a stride of up to
-    /// [`ALIKE`] reach rectangles of one size, and go together.
-    pub(crate) fn alike(&self) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.count()).collect();
-        let phase =
-            |window: usize| self.at(window).iter().map(|covered| covered.start % ALIKE).collect::<Vec<_>>();
-        order.sort_by_cached_key(|&window| phase(window));
-        order
     }
 
     /// For every axis, which of its parts each place lies in. A part is what the same windows cover; an axis that every

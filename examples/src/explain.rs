@@ -233,11 +233,14 @@ impl Job<'_> {
     }
 
     fn unfinished(&self, explained: &Explained, stopped: Option<&str>) -> String {
-        let names: Vec<_> = explained.finished.iter().map(|finished| finished.method.name).collect();
+        let is_partial = |finished: &&Finished| finished.map.convergence().partial.is_some();
+        let (parts, whole): (Vec<_>, Vec<_>) = explained.finished.iter().partition(is_partial);
+        let names: Vec<_> = whole.iter().map(|finished| finished.method.name).collect();
         let done = if names.is_empty() { "nothing".into() } else { names.join(", ") };
         let during = stopped.map_or_else(String::new, |name| format!(" during {name}"));
+        let parts = parts.first().map_or_else(String::new, |it| format!(", {} in part", it.method.name));
         let of = self.selection.methods.len();
-        format!("interrupted{during}: {} of {of} methods finished and written ({done})", names.len())
+        format!("interrupted{during}: {} of {of} methods finished and written ({done}){parts}", names.len())
     }
 }
 

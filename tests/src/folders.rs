@@ -3,6 +3,8 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+use crate::measured;
+
 /// The variable that names the folders, separated by colons, in place of the usual ones.
 pub const VARIABLE: &str = "CANDLELIGHT_GOLDEN";
 
@@ -15,6 +17,8 @@ const USUAL: [&str; 5] =
 pub enum Place {
     /// It is there.
     Found(PathBuf),
+    /// It is there, and about metrics.
+    Metrics(PathBuf),
     /// It was asked for and is not there.
     Missing(PathBuf),
     /// It is one of the usual folders, and not there: its cases cannot run.
@@ -41,7 +45,11 @@ pub fn label(folder: &Path) -> String {
 }
 
 fn place(folder: PathBuf, otherwise: fn(PathBuf) -> Place) -> Place {
-    if folder.join("manifest.json").is_file() { Place::Found(folder) } else { otherwise(folder) }
+    match folder.join("manifest.json").is_file() {
+        true if measured::Folder::is(&folder) => Place::Metrics(folder),
+        true => Place::Found(folder),
+        false => otherwise(folder),
+    }
 }
 
 fn workspace() -> PathBuf {

@@ -78,13 +78,11 @@ pub struct Limit {
 }
 
 impl Folder {
-    /// Whether the manifest in `root` is one of metrics.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub fn is(root: &Path) -> Result<bool> {
-        let manifest: Value = serde_json::from_str(&read(root)?)?;
-        Ok(manifest["format"].as_str().is_some_and(|format| format.starts_with("golden-metrics/")))
+    /// Whether the manifest in `root` is one of metrics; what cannot be read is none.
+    pub fn is(root: &Path) -> bool {
+        let manifest = read(root).ok().and_then(|text| serde_json::from_str::<Value>(&text).ok());
+        let format = manifest.as_ref().and_then(|manifest| manifest["format"].as_str());
+        format.is_some_and(|format| format.starts_with("golden-metrics/"))
     }
 
     /// Reads the manifest in `root`.

@@ -36,7 +36,7 @@ pub enum Epsilon {
 /// use candlelight_metrics::{Metric, NonSensitivity, Subject};
 ///
 /// let model = |x: &Tensor| x.narrow(1, 0, 1); // looks at the first of two features
-/// let query = Query::from((&Tensor::new(&[[1.0f64, 2.0]], &Device::Cpu)?, 0));
+/// let query = Query::from((&Tensor::new(&[[2.0f64, 1.0]], &Device::Cpu)?, 0));
 /// let map = InputXGradient.explain(&model, &query)?;
 /// let metric = NonSensitivity::default().output(candlelight_core::Output::Raw);
 /// assert_eq!(metric.measure(&Subject::new(&model, &query, &map)?)?.values, [0.0]);

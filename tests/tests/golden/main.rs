@@ -23,7 +23,7 @@ use anyhow::{Context, Result, bail};
 use candle_core::DType;
 use candlelight_tests::compare::{Allowed, check, with_signs_of};
 use candlelight_tests::folders::{Place, VARIABLE, label, places};
-use candlelight_tests::{Case, Folder, measured};
+use candlelight_tests::{Case, Folder};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use methods::{METHODS, Run, Setup};
@@ -44,7 +44,7 @@ fn trials() -> Result<Vec<Trial>> {
     let mut trials = vec![Trial::test("no_method_is_both_built_and_listed_as_not_yet", lists_are_disjoint)];
     for place in places() {
         match place {
-            Place::Found(folder) if measured::Folder::is(&folder)? => trials.extend(measures::of(&folder)?),
+            Place::Metrics(folder) => trials.extend(measures::of(&folder)?),
             Place::Found(folder) => trials.extend(of_folder(&folder)?),
             Place::Missing(folder) => bail!("{VARIABLE} names {}, which has no manifest", folder.display()),
             Place::Absent(folder) => trials.push(absent(&folder)),

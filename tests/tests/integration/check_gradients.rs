@@ -28,7 +28,7 @@ fn sound(name: &str, model: &dyn Model, x: &Tensor) -> Result<()> {
 fn it_passes_on_every_model_of_the_reference_data() -> Result<()> {
     let found = places().into_iter().filter_map(|place| match place {
         Place::Found(folder) => Some(folder),
-        Place::Missing(_) | Place::Absent(_) => None,
+        Place::Metrics(_) | Place::Missing(_) | Place::Absent(_) => None,
     });
     for folder in found {
         let folder = Folder::open(&folder)?;

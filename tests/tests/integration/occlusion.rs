@@ -39,7 +39,9 @@ fn reuse_changes_nothing_but_the_work() -> Result<()> {
             ensure!(off <= tolerance, "{dtype:?}, window {window:?}: off by {off:.1e}");
             let reuse = again.reuse().context("nothing was reused")?;
             ensure!(reuse.reached <= reuse.done && reuse.done < reuse.whole, "{reuse:?}");
-            ensure!(whole.reuse().is_none() && whole.cost() == again.cost());
+            // f(x) is made once more from what is known, to be rounded as the others.
+            let rows = x.dim(0)?;
+            ensure!(whole.reuse().is_none() && whole.cost().forwards + rows == again.cost().forwards);
         }
     }
     Ok(())

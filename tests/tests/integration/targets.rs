@@ -18,7 +18,7 @@ fn explain(method: &Method, target: Target) -> Result<Tensor> {
 }
 
 /// Methods whose map is not linear in the score, and those that choose a unit by it.
-const NOT_LINEAR: [&str; 18] = [
+const NOT_LINEAR: [&str; 21] = [
     "gradient-attention",
     "gradient-attention-rollout",
     "transformer-relevance",
@@ -37,7 +37,13 @@ const NOT_LINEAR: [&str; 18] = [
     "eigen-grad-cam",
     "score-cam",
     "guided-grad-cam",
+    "rise",
+    "sobol-indices",
+    "hsic-indices",
 ];
+
+/// A method that reads the probability of a class, and a score function as it is.
+const OF_PROBABILITIES: &str = "rise";
 
 #[test]
 fn a_contrast_is_the_difference_of_two_explanations() -> Result<()> {
@@ -52,8 +58,12 @@ fn a_contrast_is_the_difference_of_two_explanations() -> Result<()> {
 #[test]
 fn a_score_function_that_picks_a_class_explains_that_class() -> Result<()> {
     let pick = |outputs: &Tensor| outputs.narrow(1, 5, 1)?.squeeze(1);
+    let probable = move |outputs: &Tensor| pick(&candle_nn::ops::softmax(outputs, 1)?);
     for method in class_methods() {
-        let free = explain(method, Target::Score(Arc::new(pick)))?;
+        let free = match method.name == OF_PROBABILITIES {
+            true => explain(method, Target::Score(Arc::new(probable)))?,
+            false => explain(method, Target::Score(Arc::new(pick)))?,
+        };
         assert_near(&free, &explain(method, Target::Class(5))?, ROUNDING, method.name)?;
     }
     Ok(())

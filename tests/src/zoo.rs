@@ -45,9 +45,7 @@ pub fn described(architecture: &str, file: &Path, dtype: DType) -> Result<Box<dy
                 r#"{"kind": "cifar_resnet", "blocks_per_stage": 3, "channels": [16, 32, 64]}"#.to_owned();
             let name = architecture.to_owned();
             let bytes = ModelBytes { name, config, preprocessor: None, weights: vec![weights] };
-            // What single precision may move is measured on convolutions that multiply directly.
-            let loaded = nn::without_winograd(|| Loader::default().dtype(dtype).load(bytes))?;
-            Ok(Box::new(loaded.model))
+            Ok(Box::new(Loader::default().dtype(dtype).load(bytes)?.model))
         }
         _ => bail!("no model `{architecture}`"),
     }

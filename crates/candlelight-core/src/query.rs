@@ -3,7 +3,7 @@
 use crate::Target;
 use crate::nn::ops::softmax_last_dim;
 use crate::random::key;
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -47,12 +47,18 @@ pub enum Output {
 }
 
 impl Output {
-    /// The outputs `[n, classes]` in these units.
+    /// The outputs `[n, classes]` in these units: probabilities in double precision where the device has it, because near
+    /// 1 those of single precision are 6·10⁻⁸ apart.
     pub(crate) fn of(self, outputs: Tensor) -> candle_core::Result<Tensor> {
+        let precise = || match outputs.device().is_metal() {
+            true => Ok(outputs.clone()),
+            false => outputs.to_dtype(DType::F64),
+        };
         match self {
             Self::Raw => Ok(outputs),
-            Self::Probability => softmax_last_dim(&outputs),
+            Self::Probability => softmax_last_dim(&precise()?),
             Self::LogProbability => {
+                let outputs = precise()?;
                 let above = outputs.broadcast_sub(&outputs.detach().max_keepdim(1)?)?;
                 above.broadcast_sub(&above.exp()?.sum_keepdim(1)?.log()?)
             }

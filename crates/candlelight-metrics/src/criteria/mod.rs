@@ -35,7 +35,7 @@ pub struct Candidate {
 /// 2. gives none to variables that take no part in any;
 /// 3. allocates each completely: what its variables have is the effect.
 ///
-/// Each is the worst violation over the probes, as a share of the probe's largest effect; `None` if no probe can tell.
+/// Each number is the worst over the probes, as a share of the effect, or of the probe's largest.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
     /// The method's name in the paper.
@@ -46,8 +46,8 @@ pub struct Verdict {
     pub strayed: f64,
     /// How far an effect is from what its variables have between them.
     pub incomplete: f64,
-    /// The same, less what sampling explains.
-    errors: [f64; 3],
+    /// The last two, less what sampling explains.
+    errors: [f64; 2],
 }
 
 impl Verdict {
@@ -58,12 +58,12 @@ impl Verdict {
 
     /// Nothing goes to variables that take no part.
     pub fn is_exclusive(&self) -> bool {
-        self.errors[1] <= TOLERANCE
+        self.errors[0] <= TOLERANCE
     }
 
     /// Every effect is allocated whole.
     pub fn is_complete(&self) -> bool {
-        self.errors[2] <= TOLERANCE
+        self.errors[1] <= TOLERANCE
     }
 }
 
@@ -106,7 +106,7 @@ pub fn judge(candidate: &Candidate, probes: &[Probe]) -> Result<Verdict> {
         covered: f64::INFINITY,
         strayed: 0.0,
         incomplete: 0.0,
-        errors: [0.0; 3],
+        errors: [0.0; 2],
     };
     for probe in probes.iter().filter(|probe| probe.is_net() || !candidate.only_nets) {
         verdict.see(probe, &*candidate.method)?;
@@ -134,11 +134,11 @@ impl Verdict {
             let error = effect.variables.iter().map(|&i| errors[i]).sum::<f64>();
             self.covered = self.covered.min(magnitude);
             self.incomplete = self.incomplete.max(off / largest);
-            beyond(2, off, error);
+            beyond(1, off, error);
         }
         for i in (0..VARIABLES).filter(|i| !effects.iter().any(|effect| effect.variables.contains(i))) {
             self.strayed = self.strayed.max(shares[i].abs() / largest);
-            beyond(1, shares[i].abs(), errors[i]);
+            beyond(0, shares[i].abs(), errors[i]);
         }
         Ok(())
     }

@@ -55,8 +55,13 @@ pub(crate) fn order(values: &[f64]) -> Vec<usize> {
     order
 }
 
+/// For every row the rank of each pixel, 0 the one that matters most.
+pub(crate) fn ranked(attribution: &Attribution, size: (usize, usize)) -> Result<Vec<Vec<usize>>> {
+    Ok(pixels(attribution, size)?.iter().map(|values| ranks(&order(values))).collect())
+}
+
 /// For every place how many stand before it in `order`.
-pub(crate) fn ranks(order: &[usize]) -> Vec<usize> {
+fn ranks(order: &[usize]) -> Vec<usize> {
     let mut ranks = vec![0; order.len()];
     order.iter().enumerate().for_each(|(rank, &place)| ranks[place] = rank);
     ranks

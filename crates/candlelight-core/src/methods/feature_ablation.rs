@@ -1,6 +1,6 @@
 //! Feature Ablation: what the score loses without each feature.
 
-use crate::perturb::{Calls, Coalition};
+use crate::perturb::Calls;
 use crate::{Attribution, Baseline, Convergence, Explain, Features, Model, Query, Result, Reuse};
 
 /// A = f(x) − f(x without the feature), copied to every element of the feature: one feature at a time is replaced by the
@@ -50,11 +50,9 @@ impl Explain for FeatureAblation {
         let mut calls = Calls::new((model, query), &self.features, &self.baseline, planned)?;
         let (mut values, mut reuse) = (Vec::with_capacity(calls.rows()), None::<Reuse>);
         for row in 0..calls.rows() {
-            let (original, count) = (calls.original(row)?, calls.players(row).count());
-            let mut boxes = calls.boxes(row)?.into_iter().flatten();
-            let asked: Vec<_> =
-                (0..count).map(|player| (Coalition::full(count).without(player), boxes.next())).collect();
-            values.push(calls.losses(row, &original, &asked)?);
+            let (original, regions) = (calls.original(row)?, calls.boxes(row)?);
+            let alone: Vec<_> = (0..calls.players(row).count()).map(|player| vec![player]).collect();
+            values.push(calls.losses(row, &original, &alone, regions.as_deref())?);
             original.reuse().into_iter().for_each(|saved| *reuse.get_or_insert_default() += saved);
         }
         let attribution = calls.attribution(self.name(), &values, Convergence::exact())?;

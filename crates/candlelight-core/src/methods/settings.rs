@@ -132,47 +132,23 @@ pub(super) fn rise(settings: &Settings) -> Result<Rise> {
     Ok(set(method, &settings.one_baseline()?, Rise::baseline))
 }
 
-pub(super) fn lime(settings: &Settings) -> Result<Lime> {
-    let method = set(Lime::default(), &settings.until, Lime::until);
-    let method = set(method, &settings.steps, Lime::samples);
-    let method = set(method, &settings.features, Lime::features);
-    Ok(set(method, &settings.one_baseline()?, Lime::baseline))
+/// A function that makes a sampler over features as the settings say.
+macro_rules! over_features {
+    ($name:ident, $method:ident) => {
+        pub(super) fn $name(settings: &Settings) -> Result<$method> {
+            let method = set($method::default(), &settings.until, $method::until);
+            let method = set(method, &settings.steps, $method::samples);
+            let method = set(method, &settings.features, $method::features);
+            Ok(set(method, &settings.one_baseline()?, $method::baseline))
+        }
+    };
 }
-
-pub(super) fn kernel_shap(settings: &Settings) -> Result<KernelShap> {
-    let method = set(KernelShap::default(), &settings.until, KernelShap::until);
-    let method = set(method, &settings.steps, KernelShap::samples);
-    let method = set(method, &settings.features, KernelShap::features);
-    Ok(set(method, &settings.one_baseline()?, KernelShap::baseline))
-}
-
-pub(super) fn shapley_values(settings: &Settings) -> Result<ShapleyValues> {
-    let method = set(ShapleyValues::default(), &settings.until, ShapleyValues::until);
-    let method = set(method, &settings.steps, ShapleyValues::samples);
-    let method = set(method, &settings.features, ShapleyValues::features);
-    Ok(set(method, &settings.one_baseline()?, ShapleyValues::baseline))
-}
-
-pub(super) fn partition_shap(settings: &Settings) -> Result<PartitionShap> {
-    let method = set(PartitionShap::default(), &settings.until, PartitionShap::until);
-    let method = set(method, &settings.steps, PartitionShap::samples);
-    let method = set(method, &settings.features, PartitionShap::features);
-    Ok(set(method, &settings.one_baseline()?, PartitionShap::baseline))
-}
-
-pub(super) fn sobol_indices(settings: &Settings) -> Result<SobolIndices> {
-    let method = set(SobolIndices::default(), &settings.until, SobolIndices::until);
-    let method = set(method, &settings.steps, SobolIndices::samples);
-    let method = set(method, &settings.features, SobolIndices::features);
-    Ok(set(method, &settings.one_baseline()?, SobolIndices::baseline))
-}
-
-pub(super) fn hsic_indices(settings: &Settings) -> Result<HsicIndices> {
-    let method = set(HsicIndices::default(), &settings.until, HsicIndices::until);
-    let method = set(method, &settings.steps, HsicIndices::samples);
-    let method = set(method, &settings.features, HsicIndices::features);
-    Ok(set(method, &settings.one_baseline()?, HsicIndices::baseline))
-}
+over_features!(lime, Lime);
+over_features!(kernel_shap, KernelShap);
+over_features!(shapley_values, ShapleyValues);
+over_features!(partition_shap, PartitionShap);
+over_features!(sobol_indices, SobolIndices);
+over_features!(hsic_indices, HsicIndices);
 
 pub(super) fn occlusion(settings: &Settings) -> Result<Occlusion> {
     let method = set(Occlusion::default(), &settings.window, Occlusion::window);

@@ -120,9 +120,9 @@ impl<'a> Calls<'a> {
         Ok(values)
     }
 
-    /// What the score of row `row` loses in each coalition. Where the absent features lie in a rectangle of the image, what
-    /// `original`, which is that row, makes of its other places is not computed again if the model allows it; a coalition
-    /// whose absent features have the baseline's values anyway loses nothing, and is not asked.
+    /// What the score of row `row` loses without the features in each of `absent`. Where `regions` has the rectangle of the
+    /// image in which each of them lies, what `original`, which is that row, makes of its other places is not computed
+    /// again if the model allows it; features that have the baseline's values anyway lose nothing, and are not asked.
     ///
     /// # Errors
     /// As [`values`](Self::values).
@@ -130,25 +130,33 @@ impl<'a> Calls<'a> {
         &mut self,
         row: usize,
         original: &Original,
-        asked: &[(Coalition, Option<Region>)],
+        absent: &[Vec<usize>],
+        regions: Option<&[Region]>,
     ) -> Result<Vec<f64>> {
         let idle = self.idle(row)?;
-        let matters = |index: &usize| !asked[*index].0.absent().all(|player| idle[player]);
-        let mut jobs: Vec<usize> = (0..asked.len()).filter(matters).collect();
-        jobs.sort_by_key(|&index| asked[index].1.as_ref().map(phase));
+        let matters = |index: &usize| !absent[*index].iter().all(|&player| idle[player]);
+        let mut jobs: Vec<usize> = (0..absent.len()).filter(matters).collect();
+        jobs.sort_by_key(|&index| regions.map(|regions| phase(&regions[index])));
+        let all = Coalition::full(self.players(row).count());
+        let without = |&index: &usize| {
+            (row, absent[index].iter().fold(all.clone(), |who, &player| who.without(player)))
+        };
         let (mut scores, mut done) = (Vec::with_capacity(jobs.len()), 0);
         while done < jobs.len() {
-            let inside = jobs[done..].iter().all(|&index| asked[index].1.is_some());
-            let batch = if inside { self.batch_inside(done, original) } else { self.run.batch() };
-            let some: Vec<_> = jobs[done..].iter().take(batch).map(|&index| &asked[index]).collect();
-            scores.extend(match inside {
-                true => self.values_inside(row, original, &some)?,
-                false => self.values(&some.iter().map(|(who, _)| (row, who.clone())).collect::<Vec<_>>())?,
+            let batch = if regions.is_some() { self.batch_inside(done, original) } else { self.run.batch() };
+            let some = &jobs[done..(done + batch).min(jobs.len())];
+            let asked: Vec<_> = some.iter().map(without).collect();
+            scores.extend(match regions {
+                Some(regions) => {
+                    let regions: Vec<_> = some.iter().map(|&index| regions[index].clone()).collect();
+                    self.values_inside(row, original, (&asked, &regions))?
+                }
+                None => self.values(&asked)?,
             });
             done = scores.len();
         }
         let whole = self.whole_of(row, original)?;
-        let mut losses = vec![0.0; asked.len()];
+        let mut losses = vec![0.0; absent.len()];
         jobs.iter().zip(scores).for_each(|(&index, score)| losses[index] = whole - score);
         Ok(losses)
     }
@@ -158,9 +166,9 @@ impl<'a> Calls<'a> {
         if original.reuse().is_none() {
             return Ok(self.whole(row));
         }
-        let nothing =
-            (Coalition::full(self.players(row).count()), Some(Region { rows: 0..0, columns: 0..0 }));
-        Ok(self.values_inside(row, original, &[&nothing])?[0])
+        let (all, nowhere) =
+            (Coalition::full(self.players(row).count()), Region { rows: 0..0, columns: 0..0 });
+        Ok(self.values_inside(row, original, (&[(row, all)], &[nowhere]))?[0])
     }
 
     /// For every feature of a row whether it has the baseline's values as it is.
@@ -178,13 +186,10 @@ impl<'a> Calls<'a> {
         &mut self,
         row: usize,
         original: &Original,
-        asked: &[&(Coalition, Option<Region>)],
+        (asked, regions): (&[(usize, Coalition)], &[Region]),
     ) -> Result<Vec<f64>> {
-        let jobs: Vec<(usize, Coalition)> =
-            asked.iter().map(|(coalition, _)| (row, coalition.clone())).collect();
-        let regions: Vec<Region> = asked.iter().filter_map(|(_, region)| region.clone()).collect();
-        let points = self.points(&jobs.iter().collect::<Vec<_>>())?;
-        self.run.scores_of_changed(original, (&points, &regions), row, &self.prediction.target)
+        let points = self.points(&asked.iter().collect::<Vec<_>>())?;
+        self.run.scores_of_changed(original, (&points, regions), row, &self.prediction.target)
     }
 
     /// How many coalitions inside of rectangles go through the model at once.

@@ -54,11 +54,6 @@ impl Coalition {
         self.words[player / WORD] >> (player % WORD) & 1 == 1
     }
 
-    /// Who is absent.
-    pub(crate) fn absent(&self) -> impl Iterator<Item = usize> {
-        (0..self.players).filter(|&player| !self.has(player))
-    }
-
     /// How many may be present.
     pub(crate) fn players(&self) -> usize {
         self.players

@@ -1,7 +1,7 @@
 //! Insertion and Deletion.
 
 use super::replace;
-use crate::saliency::{image, order, pixels, ranks};
+use crate::saliency::{image, ranked};
 use crate::{Curve, Error, Measured, Metric, Result, Subject};
 use candlelight_core::{Baseline, Output};
 
@@ -98,8 +98,7 @@ impl Steps {
             return Err(Error::Setting { setting, value: step.to_string(), expected });
         }
         let steps = all.div_ceil(step);
-        let pixels = pixels(subject.attribution, (height, width))?;
-        let ranks: Vec<Vec<usize>> = pixels.iter().map(|values| ranks(&order(values))).collect();
+        let ranks = ranked(subject.attribution, (height, width))?;
         let kept = |row: usize, version: usize| {
             let changed = (version * step).min(all);
             ranks[row].iter().map(|&rank| u8::from(kept(rank, changed))).collect()

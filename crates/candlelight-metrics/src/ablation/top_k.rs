@@ -1,7 +1,7 @@
 //! Top-k ablation.
 
 use super::{check_shares, differences, replace};
-use crate::saliency::{image, order, pixels, ranks};
+use crate::saliency::{image, ranked};
 use crate::{Measured, Metric, Result, Subject};
 use candlelight_core::{Baseline, Output};
 
@@ -58,10 +58,7 @@ impl Metric for TopKAblation {
     fn measure(&self, subject: &Subject) -> Result<Measured> {
         check_shares("shares of the pixels", &self.shares)?;
         let (height, width) = image(subject.query.input())?;
-        let ranks: Vec<Vec<usize>> = pixels(subject.attribution, (height, width))?
-            .iter()
-            .map(|values| ranks(&order(values)))
-            .collect();
+        let ranks = ranked(subject.attribution, (height, width))?;
         let count = |share: f64| (share * (height * width) as f64).round() as usize;
         let kept = |row: usize, version: usize| {
             let gone = count(self.shares[version]);

@@ -5,7 +5,7 @@ mod windows;
 pub(crate) use windows::Windows;
 
 use crate::features::Players;
-use crate::perturb::{Calls, Coalition};
+use crate::perturb::Calls;
 use crate::{Attribution, Baseline, Convergence, Explain, Model, Query, Result, Reuse};
 
 /// A = mean over the windows w that cover an element of f(x) − f(x with w covered)
@@ -76,12 +76,10 @@ impl Occlusion {
     fn losses(&self, calls: &mut Calls, row: usize, windows: &Windows) -> Result<(Vec<f64>, Option<Reuse>)> {
         let original = calls.original(row)?;
         let inside = self.evaluation == Evaluation::Reuse && windows.are_of_images();
-        let all = Coalition::full(calls.players(row).count());
-        let asked = (0..windows.count()).map(|window| {
-            let without = windows.cells(window).into_iter().fold(all.clone(), Coalition::without);
-            (without, inside.then(|| windows.region(window)))
-        });
-        let losses = calls.losses(row, &original, &asked.collect::<Vec<_>>())?;
+        let absent: Vec<_> = (0..windows.count()).map(|window| windows.cells(window)).collect();
+        let regions =
+            inside.then(|| (0..windows.count()).map(|window| windows.region(window)).collect::<Vec<_>>());
+        let losses = calls.losses(row, &original, &absent, regions.as_deref())?;
         Ok((losses, original.reuse()))
     }
 }

@@ -8,27 +8,28 @@
 //! `log.csv` in the output folder, the weights to `model.safetensors` after every evaluation, so that an
 //! interrupted training loses at most the steps since the last one.
 
-use candle_core::{D, DType, Device, Module, Result, Tensor};
-use candle_nn::{AdamW, Optimizer, ParamsAdamW, VarBuilder, VarMap, loss};
-use candlelight_core::nn;
-use candlelight_models::scenes::{SIZE, Scene};
-use candlelight_models::{ResNet, ResNetConfig, ViT, ViTConfig};
+mod data;
+mod guidance;
+mod net;
+mod open;
+
+use candle_core::{Module, Result};
+use candle_nn::{AdamW, Optimizer, ParamsAdamW, VarMap};
+use candlelight_models::scenes::Scene;
 use clap::{Parser, ValueEnum};
+use data::{pixels, stream};
+use net::Net;
 use std::fs::{self, File};
 use std::io::Write;
-use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Instant;
 
-/// The first scene seed of training; evaluation uses seeds from 0.
-const FIRST_SEED: u64 = 1 << 32;
-/// Side of the transformer's patches in pixels.
-const PATCH: usize = 8;
 /// Steps between two evaluations.
-const EVALUATE_EVERY: usize = 250;
+const EVALUATE_EVERY: usize = 500;
 /// Scenes of an evaluation.
 const EVALUATED: u64 = 2000;
+/// Scenes with two objects of an evaluation.
+const EVALUATED_PAIRS: u64 = 500;
 
 /// Trains a bundled demo model on scenes.
 #[derive(Parser)]
@@ -51,6 +52,12 @@ struct Args {
     /// Share of the steps over which a silhouette of the object, blended in at first, fades out
     #[arg(long, default_value_t = 0.0)]
     fade: f64,
+    /// Share of the scenes that show two objects
+    #[arg(long, default_value_t = 0.0)]
+    pairs: f64,
+    /// Weight of the loss that wants the relevance of a class on its object, where scenes show two
+    #[arg(long, default_value_t = 0.0)]
+    guide: f64,
     /// Continue from the weights in this file
     #[arg(long)]
     from: Option<PathBuf>,
@@ -65,68 +72,12 @@ enum Architecture {
     Vit,
 }
 
-enum Net {
-    ResNet(ResNet),
-    /// The transformer and, for training alone, a head that names the class under every patch.
-    ViT(ViT, nn::Linear),
-}
-
-impl Net {
-    fn new(architecture: Architecture, weights: &VarMap, patch_head: &VarMap) -> Result<Self> {
-        let builder = |weights| VarBuilder::from_varmap(weights, DType::F32, &Device::Cpu);
-        Ok(match architecture {
-            Architecture::Resnet => Self::ResNet(ResNet::new(ResNetConfig::scenes(), builder(weights))?),
-            Architecture::Vit => {
-                let config = ViTConfig::scenes();
-                let head = nn::linear(config.hidden_size, config.classes + 1, builder(patch_head))?;
-                let vit = ViT::new(config, builder(weights))?;
-                spread_positions(weights)?;
-                Self::ViT(vit, head)
-            }
-        })
-    }
-
-    /// The loss of a batch. The transformer also learns from every patch: which class lies under it, or none.
-    fn loss(&self, batch: &Batch) -> Result<Tensor> {
-        match self {
-            Self::ResNet(net) => loss::cross_entropy(&net.forward_train(&batch.x)?, &batch.labels),
-            Self::ViT(net, head) => {
-                let tokens = net.tokens(&batch.x)?;
-                let patches = tokens.narrow(1, 1, tokens.dim(1)? - 1)?.contiguous()?.flatten(0, 1)?;
-                let whole = loss::cross_entropy(&net.classify(&tokens)?, &batch.labels)?;
-                let chosen = head.forward(&patches.index_select(&batch.patches, 0)?)?;
-                whole + loss::cross_entropy(&chosen, &batch.patch_labels)?
-            }
-        }
-    }
-}
-
-/// Starts the positions of the patches as sines and cosines of row and column, so that neighbours are near from
-/// the first step on.
-fn spread_positions(weights: &VarMap) -> Result<()> {
-    let tensors = weights.data().lock().map_err(|_| candle_core::Error::msg("the weights are locked"))?;
-    let Some(positions) = tensors.get("vit.embeddings.position_embeddings") else { return Ok(()) };
-    let (_, tokens, size) = positions.dims3()?;
-    let (columns, quarter) = (((tokens - 1) as f64).sqrt() as usize, size / 4);
-    let value = |token: usize, k: usize| {
-        let place = if (k / quarter).is_multiple_of(2) { token / columns } else { token % columns };
-        let angle = (place as f64 + 0.5) * 1.5 * (-(((k % quarter) as f64) / quarter as f64) * 3.0).exp();
-        if k < 2 * quarter { angle.sin() } else { angle.cos() }
-    };
-    let values = (0..tokens * size).map(|i| match i / size {
-        0 => 0.0,
-        token => (0.5 * value(token - 1, i % size)) as f32,
-    });
-    positions.set(&Tensor::from_vec(values.collect(), (1, tokens, size), &Device::Cpu)?)
-}
-
-impl Module for Net {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        match self {
-            Self::ResNet(net) => net.forward(x),
-            Self::ViT(net, _) => net.forward(x),
-        }
-    }
+/// Sums since the last evaluation.
+#[derive(Default)]
+struct Since {
+    steps: usize,
+    loss: f64,
+    told: f64,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -141,101 +92,41 @@ fn main() -> anyhow::Result<()> {
     let mut optimizer = AdamW::new([weights.all_vars(), patch_head.all_vars()].concat(), params)?;
     let batches = stream(&args);
     let mut log = File::create(args.out.join("log.csv"))?;
-    writeln!(log, "step,seconds,loss,accuracy")?;
-    let (start, mut sum) = (Instant::now(), 0.0);
+    writeln!(log, "step,seconds,loss,told,accuracy,pairs")?;
+    let (start, mut since) = (Instant::now(), Since::default());
     for step in 1..=args.steps {
         optimizer.set_learning_rate(rate(&args, step));
-        let loss = net.loss(&batches.recv()??)?;
-        optimizer.backward_step(&loss)?;
-        sum += f64::from(loss.to_scalar::<f32>()?);
+        let seen = net.loss(&batches.recv()??, args.guide)?;
+        optimizer.backward_step(&seen.loss)?;
+        since.add(f64::from(seen.loss.to_scalar::<f32>()?), seen.told);
         if step % EVALUATE_EVERY == 0 || step == args.steps {
-            let (seconds, loss) = (start.elapsed().as_secs(), sum / EVALUATE_EVERY as f64);
-            let accuracy = accuracy(&net)?;
-            writeln!(log, "{step},{seconds},{loss:.4},{accuracy:.4}")?;
+            let seconds = start.elapsed().as_secs();
+            let (loss, told) = since.means();
+            let accuracy = right(&net, Scene::single, EVALUATED)?;
+            let pairs = right(&net, Scene::pair, EVALUATED_PAIRS)?;
+            writeln!(log, "{step},{seconds},{loss:.4},{told:.4},{accuracy:.4},{pairs:.4}")?;
             println!(
-                "step {step}, {seconds} s: loss {loss:.4}, accuracy {accuracy:.4} on {EVALUATED} unseen scenes"
+                "step {step}, {seconds} s: loss {loss:.4}, relevance on its object in {told:.4}; right on {accuracy:.4} of \
+                 {EVALUATED} unseen scenes and on {pairs:.4} of {EVALUATED_PAIRS} with two objects"
             );
             weights.save(args.out.join("model.safetensors"))?;
-            sum = 0.0;
+            since = Since::default();
         }
     }
     Ok(())
 }
 
-/// One batch of training.
-struct Batch {
-    x: Tensor,
-    labels: Tensor,
-    /// Patches chosen for their own loss: those of the object and as many others.
-    patches: Tensor,
-    patch_labels: Tensor,
-}
-
-/// Draws batches ahead of the training, on a thread of its own.
-fn stream(args: &Args) -> Receiver<Result<Batch>> {
-    let (send, receive) = sync_channel(2);
-    let (steps, batch, first, fade) = (args.steps, args.batch as u64, FIRST_SEED + args.seed, args.fade);
-    std::thread::spawn(move || {
-        for step in 0..steps as u64 {
-            let share = 0.9 * (1.0 - step as f64 / (fade * steps as f64)).max(0.0);
-            if send.send(Batch::draw(first + step * batch..first + (step + 1) * batch, share)).is_err() {
-                return;
-            }
-        }
-    });
-    receive
-}
-
-impl Batch {
-    /// Scenes with so large a share of the object's silhouette blended in: an easy start that fades out.
-    fn draw(seeds: Range<u64>, silhouette: f64) -> Result<Self> {
-        let scenes: Vec<Scene> = seeds.map(Scene::single).collect();
-        let labels: Vec<u32> = scenes.iter().map(|scene| scene.class() as u32).collect();
-        let (plain, _) = pixels(&scenes)?;
-        let masks: Vec<f32> = scenes
-            .iter()
-            .flat_map(|scene| &scene.objects[0].mask)
-            .map(|&inside| if inside { 1.0 } else { -1.0 })
-            .collect();
-        let masks = Tensor::from_vec(masks, (scenes.len(), 1, SIZE, SIZE), &Device::Cpu)?;
-        let x = (plain * (1.0 - silhouette))?.broadcast_add(&(masks * silhouette)?)?;
-        let (patches, patch_labels) = patches(&scenes);
-        Ok(Self {
-            x,
-            labels: Tensor::new(labels, &Device::Cpu)?,
-            patches: Tensor::new(patches, &Device::Cpu)?,
-            patch_labels: Tensor::new(patch_labels, &Device::Cpu)?,
-        })
+impl Since {
+    fn add(&mut self, loss: f64, told: Option<f64>) {
+        self.steps += 1;
+        self.loss += loss;
+        self.told += told.unwrap_or_default();
     }
-}
 
-/// Scenes as the models take them, pixels from -1 to 1, with their labels.
-fn pixels(scenes: &[Scene]) -> Result<(Tensor, Tensor)> {
-    let images = scenes.iter().map(|scene| scene.tensor(&Device::Cpu)).collect::<Result<Vec<_>>>()?;
-    let labels: Vec<u32> = scenes.iter().map(|scene| scene.class() as u32).collect();
-    Ok((Tensor::cat(&images, 0)?.affine(2.0, -1.0)?, Tensor::new(labels, &Device::Cpu)?))
-}
-
-/// Indices of the patches that learn, and what lies under each: a class, or 10 for none.
-fn patches(scenes: &[Scene]) -> (Vec<u32>, Vec<u32>) {
-    let (side, none) = (SIZE / PATCH, 10);
-    let covered = |scene: &Scene, patch: usize| {
-        let (top, left) = (patch / side * PATCH, patch % side * PATCH);
-        let inside = |i: usize| scene.objects[0].mask[(top + i / PATCH) * SIZE + left + i % PATCH];
-        (0..PATCH * PATCH).filter(|&i| inside(i)).count()
-    };
-    let mut chosen = (Vec::new(), Vec::new());
-    for (n, scene) in scenes.iter().enumerate() {
-        for patch in 0..side * side {
-            let cover = covered(scene, patch);
-            let on_object = cover > PATCH * PATCH / 4;
-            if on_object || (cover == 0 && (patch + n).is_multiple_of(6)) {
-                chosen.0.push((n * side * side + patch) as u32);
-                chosen.1.push(if on_object { scene.class() as u32 } else { none });
-            }
-        }
+    /// The mean loss, and in how many scenes the relevance was on its object; 0 where nothing was asked.
+    fn means(&self) -> (f64, f64) {
+        (self.loss / self.steps as f64, self.told / self.steps as f64)
     }
-    chosen
 }
 
 fn rate(args: &Args, step: usize) -> f64 {
@@ -247,13 +138,20 @@ fn rate(args: &Args, step: usize) -> f64 {
     args.rate * 0.5 * (1.0 + (progress * std::f64::consts::PI).cos())
 }
 
-fn accuracy(net: &Net) -> Result<f64> {
-    let mut correct = 0.0;
-    for first in (0..EVALUATED).step_by(200) {
-        let scenes: Vec<Scene> = (first..first + 200).map(Scene::single).collect();
-        let (x, labels) = pixels(&scenes)?;
-        let predicted = net.forward(&x)?.detach().argmax(D::Minus1)?;
-        correct += predicted.eq(&labels)?.to_dtype(DType::F64)?.sum_all()?.to_scalar::<f64>()?;
+/// The share of unseen scenes whose likeliest classes are those of their objects, in any order.
+fn right(net: &Net, draw: fn(u64) -> Scene, scenes: u64) -> Result<f64> {
+    let mut right = 0;
+    for first in (0..scenes).step_by(100) {
+        let scenes: Vec<Scene> = (first..first + 100).map(draw).collect();
+        let logits = net.forward(&pixels(&scenes)?)?.detach().to_vec2::<f32>()?;
+        right += scenes.iter().zip(&logits).filter(|(scene, logits)| named(scene, logits)).count();
     }
-    Ok(correct / EVALUATED as f64)
+    Ok(right as f64 / scenes as f64)
+}
+
+/// Whether no other class is likelier than one of the scene's.
+fn named(scene: &Scene, logits: &[f32]) -> bool {
+    let classes = || scene.objects.iter().map(|object| object.shape.index());
+    let least = classes().map(|class| logits[class]).fold(f32::INFINITY, f32::min);
+    logits.iter().filter(|&&logit| logit >= least).count() == classes().count()
 }

@@ -19,6 +19,7 @@ Examples:
   candlelight explain cat.jpg --model ./my-resnet --method grad-cam --layer 'resnet.encoder.stages.*'
   candlelight explain --model bundled-vit --method raw-attention --layer vit.encoder.layer.2.attention.attention --head 1
   candlelight explain --method integrated-gradients --baseline blur:8 --until 0.01
+  candlelight explain cat.jpg --model microsoft/resnet-18 --contrast 'tiger cat' --report
   candlelight explain --json | jq '.methods[] | {name, seconds}'
 
 Reading the table:
@@ -32,7 +33,8 @@ Files, in DIR (with several images in a folder of DIR for each):
   <image>.png            the image beside all maps
   <image>.<method>.png   one map over the image
   maps.safetensors       the raw maps, one tensor per method
-  record.json            everything needed to repeat the run";
+  record.json            everything needed to repeat the run
+  report.html            with --report, all of it on one page for the browser";
 
 /// Explains predictions of image models, and says how far the explanation can be trusted
 #[derive(Parser)]
@@ -93,6 +95,9 @@ pub struct Explain {
     /// What is explained: `top`, the number of a class, or its label
     #[arg(short, long, default_value = "top", value_name = "CLASS")]
     pub target: String,
+    /// A second class, explained beside the first: its number or its label
+    #[arg(long, value_name = "CLASS")]
+    pub contrast: Option<String>,
     /// Layers, separated by commas: names or patterns (`layer4.*`) of class activation maps, one name for methods of a
     /// layer, of a neuron and of one layer's attention; found if not given (see `candlelight layers`)
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
@@ -127,6 +132,9 @@ pub struct Explain {
     /// Where pictures, maps and the record are written
     #[arg(short, long, default_value = "candlelight-out", value_name = "DIR")]
     pub out: PathBuf,
+    /// Writes a page for the browser as well, all in one file: `report.html` in DIR, or FILE
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    pub report: Option<Option<PathBuf>>,
     /// The seed of the scene and of every random number
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub seed: u64,

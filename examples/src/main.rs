@@ -5,6 +5,7 @@
 mod args;
 mod baseline;
 mod check;
+mod completions;
 mod criteria;
 mod explain;
 mod failure;
@@ -19,6 +20,8 @@ mod record;
 mod report;
 mod scene;
 mod score;
+#[cfg(feature = "serve")]
+mod serve;
 mod subject;
 mod target;
 mod term;
@@ -45,6 +48,9 @@ fn main() -> ExitCode {
         Command::Scene(args) => scene::run(args),
         Command::Criteria(args) => criteria::run(args),
         Command::Score(args) => score::run(args),
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => serve::run(args),
+        Command::Completions(args) => completions::run(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

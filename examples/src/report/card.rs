@@ -101,7 +101,7 @@ fn colours(reading: Reading, numbers: &[Numbers]) -> Vec<String> {
     };
     let scaled = match numbers.len() {
         1 => format!("{}.", sentence(&first.scaled)),
-        _ => "Scaled alike in both maps: to the larger of their 99th percentiles of |a|.".into(),
+        _ => "Scaled alike in both maps, by the one that reaches further.".into(),
     };
     let largest =
         |numbers: &Numbers| numbers.values.iter().fold(0.0_f64, |peak, value| peak.max(value.abs()));

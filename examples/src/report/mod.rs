@@ -7,7 +7,7 @@ mod card;
 mod outline;
 mod page;
 mod plot;
-mod template;
+pub mod template;
 
 pub use page::Page;
 pub use template::html;

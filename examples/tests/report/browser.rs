@@ -145,6 +145,15 @@ impl Browser {
         self.call("Input.dispatchMouseEvent", json!({ "type": "mouseMoved", "x": x, "y": y }));
     }
 
+    /// Chooses a file in the field with this id.
+    #[cfg(feature = "serve")]
+    pub fn choose(&mut self, field: &str, file: &Path) {
+        let expression = format!("document.getElementById('{field}')");
+        let object =
+            self.call("Runtime.evaluate", json!({ "expression": expression }))["result"]["objectId"].clone();
+        self.call("DOM.setFileInputFiles", json!({ "files": [file.to_str().unwrap()], "objectId": object }));
+    }
+
     /// Presses a key that writes nothing, such as `ArrowLeft`.
     pub fn press(&mut self, key: &str, code: u32) {
         for kind in ["rawKeyDown", "keyUp"] {

@@ -1,11 +1,16 @@
-//! The page of `explain --report` as people meet it: opened in a browser, moved over, read aloud and printed.
+//! The page of `explain --report` and of `serve` as people meet it: opened in a browser, moved over, read aloud and
+//! printed.
 //!
 //! The tests with a browser need Chromium: they say so and pass where there is none.
 
 #![allow(clippy::unwrap_used)] // helpers of tests, which clippy.toml cannot tell from other functions
 
 mod browser;
+#[cfg(feature = "serve")]
+mod client;
 mod reading;
+#[cfg(feature = "serve")]
+mod serve;
 
 use browser::{Browser, chromium};
 use candle_core::{Device, Tensor};
@@ -128,7 +133,7 @@ fn the_value_under_the_pointer_is_the_one_that_was_stored() {
     let text = browser.eval("document.getElementById('grad-cam-value').textContent");
     let said = said(&mut browser, "grad-cam");
     assert!(whole.iter().flatten().any(|&stored| agrees(said, stored)) && said != 0.0, "{text}");
-    assert!(text.as_str().unwrap().contains("8 × 8"), "{text}");
+    assert!(text.as_str().unwrap().contains("8\u{a0}×\u{a0}8"), "{text}");
 }
 
 #[test]

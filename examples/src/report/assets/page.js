@@ -54,7 +54,10 @@
     });
   };
 
+  // The file holds the picture once.
+  const picture = document.querySelector('.input img');
   const start = (stage) => {
+    stage.prepend(Object.assign(picture.cloneNode(), { alt: '' }));
     const map = JSON.parse(stage.querySelector('script').textContent);
     map.cells = floats(map.values);
     const figure = stage.closest('figure');
@@ -71,7 +74,7 @@
       const [row, column] = [Math.floor(index / map.width), index % map.width];
       const number = document.createElement('b');
       number.textContent = written(map.cells[index]);
-      const place = `row ${row + 1}, column ${column + 1} of ${map.height} × ${map.width}`;
+      const place = `row ${row + 1}, column ${column + 1} of ${map.height}\u00a0×\u00a0${map.width}`;
       value.replaceChildren(word, number, ` · ${place}`);
       stage.dataset.value = map.cells[index];
     };

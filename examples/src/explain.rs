@@ -134,7 +134,7 @@ impl Job<'_> {
     /// The header of the last column, if there is a ground truth for the class explained.
     fn truth(&self, explained: &Explained) -> String {
         match &explained.subject.truth {
-            Some(truth) if truth.answers(explained.class, &self.model) => {
+            Some(truth) if truth.answers(explained.class, self.model) => {
                 format!("ground truth: {} of the picture", words::percent(truth.share))
             }
             Some(truth) => format!("no ground truth: the object is {}", words::one(truth.shape.name())),

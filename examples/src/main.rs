@@ -5,18 +5,23 @@
 mod args;
 mod baseline;
 mod check;
+mod completions;
 mod criteria;
 mod explain;
 mod failure;
 mod features;
 mod interrupt;
+mod job;
 mod list;
 mod method;
 mod model;
 mod progress;
 mod record;
+mod report;
 mod scene;
 mod score;
+#[cfg(feature = "serve")]
+mod serve;
 mod subject;
 mod target;
 mod term;
@@ -43,6 +48,9 @@ fn main() -> ExitCode {
         Command::Scene(args) => scene::run(args),
         Command::Criteria(args) => criteria::run(args),
         Command::Score(args) => score::run(args),
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => serve::run(args),
+        Command::Completions(args) => completions::run(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,7 +5,9 @@
 mod args;
 mod baseline;
 mod check;
+mod compare;
 mod criteria;
+mod distill;
 mod explain;
 mod failure;
 mod features;
@@ -15,6 +17,7 @@ mod method;
 mod model;
 mod progress;
 mod record;
+mod roar;
 mod scene;
 mod score;
 mod subject;
@@ -42,6 +45,9 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Scene(args) => scene::run(args),
         Command::Criteria(args) => criteria::run(args),
+        Command::Compare(args) => compare::run(args),
+        Command::Distill(args) => distill::run(args),
+        Command::Roar(args) => roar::run(args),
         Command::Score(args) => score::run(args),
     };
     match done {

@@ -5,6 +5,7 @@
 #[path = "../../../models/tests/common/mod.rs"]
 mod common;
 mod layers;
+mod measures;
 
 use candle_core::{DType, Device, Tensor};
 use image::{DynamicImage, ImageFormat, RgbImage};

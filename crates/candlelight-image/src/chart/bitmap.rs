@@ -5,8 +5,9 @@ use image::{Rgb, RgbImage};
 use noto_sans_mono_bitmap::{FontWeight, RasterHeight, get_raster, get_raster_width};
 use plotters_backend::text_anchor::{HPos, VPos};
 use plotters_backend::{
-    BackendColor, BackendCoord, BackendTextStyle, DrawingBackend, DrawingErrorKind, FontStyle,
+    BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingBackend, DrawingErrorKind, FontStyle,
 };
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 /// A picture that plotters draws on.
@@ -38,6 +39,23 @@ impl DrawingBackend for Bitmap<'_> {
         Ok(())
     }
 
+    /// Every pixel by its distance from the path: plotters' own polygons are rounded to pixels, and short dashes lose their
+    /// width.
+    fn draw_path<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(
+        &mut self,
+        path: I,
+        style: &S,
+    ) -> Drawn {
+        let points: Vec<(f64, f64)> = path.into_iter().map(|(x, y)| (f64::from(x), f64::from(y))).collect();
+        let half = f64::from(style.stroke_width()) / 2.0;
+        let mut ink: BTreeMap<BackendCoord, f64> = BTreeMap::new();
+        for (at, share) in points.windows(2).flat_map(|pair| covered([pair[0], pair[1]], half)) {
+            let most = ink.entry(at).or_default();
+            *most = most.max(share);
+        }
+        ink.into_iter().try_for_each(|(at, share)| self.draw_pixel(at, style.color().mix(share)))
+    }
+
     fn draw_text<S: BackendTextStyle>(&mut self, text: &str, style: &S, at: BackendCoord) -> Drawn {
         let font = Font::of(style);
         let (width, height) = font.size(text);
@@ -66,6 +84,21 @@ impl DrawingBackend for Bitmap<'_> {
         let (width, height) = Font::of(style).size(text);
         Ok((width as u32, height as u32))
     }
+}
+
+/// The pixels that a line from one point to another covers, `half` to both sides, and how much of each.
+fn covered([from, to]: [(f64, f64); 2], half: f64) -> Vec<(BackendCoord, f64)> {
+    let way = (to.0 - from.0, to.1 - from.1);
+    let length = (way.0 * way.0 + way.1 * way.1).max(f64::MIN_POSITIVE);
+    let distance = |x: f64, y: f64| {
+        let along = ((x - from.0) * way.0 + (y - from.1) * way.1) / length;
+        let along = along.clamp(0.0, 1.0);
+        (x - from.0 - along * way.0).hypot(y - from.1 - along * way.1)
+    };
+    let range = |a: f64, b: f64| (a.min(b) - half - 1.0) as i32..=(a.max(b) + half + 1.0) as i32;
+    let places = range(from.1, to.1).flat_map(|y| range(from.0, to.0).map(move |x| (x, y)));
+    let shares = places.map(|(x, y)| ((x, y), half + 0.5 - distance(f64::from(x), f64::from(y))));
+    shares.filter(|(_, share)| *share > 0.0).map(|(at, share)| (at, share.min(1.0))).collect()
 }
 
 /// A size and a weight of the bundled font.
@@ -113,5 +146,22 @@ impl Font {
                 glyph.rows().enumerate().flat_map(row).collect::<Vec<_>>()
             },
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_as_wide_as_it_should_be_at_every_angle() {
+        for to in [(40.0, 0.0), (0.0, 40.0), (30.0, 17.0), (-9.0, 25.0)] {
+            let length: f64 = f64::hypot(to.0, to.1);
+            let ink: f64 =
+                covered([(50.0, 50.0), (50.0 + to.0, 50.0 + to.1)], 2.0).iter().map(|it| it.1).sum();
+            // A strip of its length and width, and a half disc at both ends.
+            let area = length * 4.0 + std::f64::consts::PI * 4.0;
+            assert!((ink / area - 1.0).abs() < 0.03, "{to:?}: {ink} and {area}");
+        }
     }
 }

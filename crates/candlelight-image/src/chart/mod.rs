@@ -46,7 +46,7 @@ pub struct Series {
 }
 
 impl Series {
-    /// A curve through these points, in the colour of [`OKABE_ITO`] that is next in its chart unless told.
+    /// A curve through these points, (x, y), in a colour, such as one of [`OKABE_ITO`].
     pub fn new(name: impl Into<String>, points: impl Into<Vec<(f64, f64)>>, color: [u8; 3]) -> Self {
         Self { name: name.into(), points: points.into(), band: Vec::new(), color, stroke: Stroke::Solid }
     }

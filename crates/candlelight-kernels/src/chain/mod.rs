@@ -4,9 +4,11 @@
 //! the cache, only the signs of rectified values are kept for the gradient, and buffers go round. Images are spread
 //! over the threads, a few to each; inside, everything runs on one.
 
+mod arrange;
 mod blocks;
 mod conv;
 mod encoder;
+mod links;
 mod maps;
 mod patches;
 mod pool;

@@ -20,7 +20,8 @@ use contenders::Contender;
 use journal::{Journal, Line, Setting};
 use std::ops::ControlFlow;
 
-/// Scenes that are explained together, and lost when the command is ended in the hard way.
+/// Scenes that are explained together, and lost when the command is ended in the hard way. They are always the same ones,
+/// because single precision rounds by the batch: an interrupted run gives what one in a go gives, to the bit.
 const TOGETHER: u64 = 5;
 /// Standard deviation of the blur that stands for what is absent, in pixels: a thirteenth of the image, as the article's.
 const BLUR: f64 = 5.0;
@@ -80,26 +81,26 @@ fn measure(
     journal: &mut Journal,
 ) -> Result<()> {
     let bar = Bar::new("scenes");
-    let done = |lines: usize| bar.update(Progress { done: lines, of: args.images as usize });
     while (journal.lines.len() as u64) < args.images {
-        let first = journal.lines.len() as u64;
-        let scenes = Scenes::new(model, first, TOGETHER.min(args.images - first))?;
-        let stopped = || {
-            Failure::interrupted(format!(
-                "interrupted after {first} scenes; the same command goes on from there"
-            ))
-        };
-        let lines = match scenes.lines(contenders, args.seed) {
-            Err(Broken::Cancelled) => return Err(stopped()),
+        let known = journal.lines.len();
+        let first = known as u64 / TOGETHER * TOGETHER;
+        let lines = match Scenes::new(model, first)?.lines(contenders, args.seed) {
+            Err(Broken::Cancelled) => return Err(stopped(known)),
             Err(Broken::Failed(failure)) => return Err(failure),
             Ok(lines) => lines,
         };
-        journal.add(lines)?;
-        if done(journal.lines.len()).is_break() && (journal.lines.len() as u64) < args.images {
-            return Err(stopped());
+        journal.add(lines.into_iter().skip(known - first as usize).collect())?;
+        let done = journal.lines.len();
+        let stop = bar.update(Progress { done, of: args.images as usize }).is_break();
+        if stop && (done as u64) < args.images {
+            return Err(stopped(done));
         }
     }
     Ok(())
+}
+
+fn stopped(scenes: usize) -> Failure {
+    Failure::interrupted(format!("interrupted after {scenes} scenes; the same command goes on from there"))
 }
 
 /// Scenes of consecutive seeds, as the model takes them.
@@ -122,8 +123,8 @@ impl<E: Into<Failure>> From<E> for Broken {
 }
 
 impl<'a> Scenes<'a> {
-    fn new(model: &'a Opened, first: u64, count: u64) -> Result<Self> {
-        let inputs = (first..first + count).map(|seed| model.input(&picture(Scene::single(seed).pixels)?));
+    fn new(model: &'a Opened, first: u64) -> Result<Self> {
+        let inputs = (first..first + TOGETHER).map(|seed| model.input(&picture(Scene::single(seed).pixels)?));
         let input = Tensor::cat(&inputs.collect::<Result<Vec<_>>>()?, 0)?;
         Ok(Self { model, first, input })
     }

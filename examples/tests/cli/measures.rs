@@ -15,14 +15,14 @@ fn the_comparison_of_baselines_goes_on_where_it_was_and_gives_what_one_run_gives
     works(&quick(&twice, &["--images", "2"]));
     let journal = twice.path().join("distill.jsonl");
     let text = fs::read_to_string(&journal).unwrap();
-    assert_eq!(text.lines().count(), 3);
+    assert_eq!(text.lines().count(), 1 + 5);
     fs::write(&journal, &text[..text.len() - 9]).unwrap();
     let table = works(&quick(&twice, &["--images", "7"]));
     assert!(table.lines().any(|line| line.starts_with("random")), "{table}");
     let json = works(&quick(&once, &["--images", "7", "--json"]));
     for name in ["distill.json", "distill.csv", "distill.svg", "distill.png", "distill.jsonl"] {
         let read = |folder: &TempDir| fs::read(folder.path().join(name)).unwrap();
-        assert_eq!(read(&twice), read(&once), "{name}");
+        assert!(read(&twice) == read(&once), "{name} differs");
     }
     let cells: Value = serde_json::from_str(&json).unwrap();
     let cells = cells.as_array().unwrap();

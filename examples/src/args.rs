@@ -9,6 +9,8 @@ Examples:
   candlelight explain cat.jpg --model microsoft/resnet-18 --method grad-cam,integrated-gradients
   candlelight explain cat.jpg --model ./my-vit --target tabby --device cuda
   candlelight layers --model bundled-vit
+  candlelight explain cat.jpg --report                with a page for the browser
+  candlelight serve                                   that page for images that a browser uploads
   candlelight compare                                 methods beside each other and beside chance, by numbers
   candlelight score                                   what the bundled models reach, measured here";
 
@@ -20,6 +22,7 @@ Examples:
   candlelight explain cat.jpg --model ./my-resnet --method grad-cam --layer 'resnet.encoder.stages.*'
   candlelight explain --model bundled-vit --method raw-attention --layer vit.encoder.layer.2.attention.attention --head 1
   candlelight explain --method integrated-gradients --baseline blur:8 --until 0.01
+  candlelight explain cat.jpg --model microsoft/resnet-18 --contrast 'tiger cat' --report
   candlelight explain --json | jq '.methods[] | {name, seconds}'
 
 Reading the table:
@@ -33,9 +36,60 @@ Files, in DIR (with several images in a folder of DIR for each):
   <image>.png            the image beside all maps
   <image>.<method>.png   one map over the image
   maps.safetensors       the raw maps, one tensor per method
-  record.json            everything needed to repeat the run";
+  record.json            everything needed to repeat the run
+  report.html            with --report, all of it on one page for the browser";
 
 /// Explains predictions of image models, and says how far the explanation can be trusted
+#[cfg(feature = "serve")]
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  candlelight serve                                   the bundled models, on http://127.0.0.1:7878
+  candlelight serve --model microsoft/resnet-18,bundled-vit
+  candlelight serve --bind 0.0.0.0:8080 --host lab.example   for everybody who reaches this machine
+  curl --data-binary @cat.jpg -H 'Content-Type: image/jpeg' 'http://127.0.0.1:7878/explain?method=grad-cam'";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  candlelight completions bash > ~/.local/share/bash-completion/completions/candlelight
+  candlelight completions zsh > ~/.zfunc/_candlelight
+  candlelight completions fish > ~/.config/fish/completions/candlelight.fish";
+
+const LAYERS_EXAMPLES: &str = "\
+Examples:
+  candlelight layers --model bundled-vit
+  candlelight layers --model ./my-resnet --rules epsilon-plus   the rule that each layer gets
+  candlelight layers --json | jq '.[].name'";
+
+const METHODS_EXAMPLES: &str = "\
+Examples:
+  candlelight methods
+  candlelight methods --json | jq -r '.[] | select(.family == \"Path\").name'";
+
+const MODELS_EXAMPLES: &str = "\
+Examples:
+  candlelight models
+  candlelight models --json | jq -r '.[0].labels[]'";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  candlelight check                                   a bundled model at a scene
+  candlelight check cat.jpg --model ./my-vit";
+
+const SCENE_EXAMPLES: &str = "\
+Examples:
+  candlelight scene --seed 11
+  candlelight scene --pair --out two-objects";
+
+const CRITERIA_EXAMPLES: &str = "\
+Examples:
+  candlelight criteria
+  candlelight criteria --json";
+
+const SCORE_EXAMPLES: &str = "\
+Examples:
+  candlelight score
+  candlelight score --scenes 50 --path-scenes 20 --accuracy-scenes 200 --json   a quick look";
+
 #[derive(Parser)]
 #[command(name = "candlelight", version, after_help = EXAMPLES, arg_required_else_help = true)]
 pub struct Cli {
@@ -50,14 +104,17 @@ pub enum Command {
     /// Lists the layers of a model in the order in which they run
     Layers(Layers),
     /// Lists the methods of explaining
+    #[command(after_help = METHODS_EXAMPLES)]
     Methods(Json),
     /// Says which models can be explained
+    #[command(after_help = MODELS_EXAMPLES)]
     Models(Json),
     /// Checks that a model's gradients are its derivatives
     Check(Check),
     /// Draws a scene with its ground truth
     Scene(Scene),
     /// Measures how fourteen methods share out effects that are known
+    #[command(after_help = CRITERIA_EXAMPLES)]
     Criteria(Json),
     /// Compares methods by metrics, with intervals and beside a map at random
     Compare(Compare),
@@ -67,6 +124,11 @@ pub enum Command {
     Roar(Roar),
     /// Measures accuracy, pointing game and completeness of the bundled models
     Score(Score),
+    /// Explains images that a browser uploads, on a page of this machine
+    #[cfg(feature = "serve")]
+    Serve(Serve),
+    /// Prints a script that completes this program's commands in a shell
+    Completions(Completions),
 }
 
 #[derive(Args)]
@@ -100,6 +162,9 @@ pub struct Explain {
     /// What is explained: `top`, the number of a class, or its label
     #[arg(short, long, default_value = "top", value_name = "CLASS")]
     pub target: String,
+    /// A second class, explained beside the first: its number or its label
+    #[arg(long, value_name = "CLASS")]
+    pub contrast: Option<String>,
     /// Layers, separated by commas: names or patterns (`layer4.*`) of class activation maps, one name for methods of a
     /// layer, of a neuron and of one layer's attention; found if not given (see `candlelight layers`)
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
@@ -134,6 +199,9 @@ pub struct Explain {
     /// Where pictures, maps and the record are written
     #[arg(short, long, default_value = "candlelight-out", value_name = "DIR")]
     pub out: PathBuf,
+    /// Writes a page for the browser as well, all in one file: `report.html` in DIR, or FILE
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    pub report: Option<Option<PathBuf>>,
     /// The seed of the scene and of every random number
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub seed: u64,
@@ -143,6 +211,7 @@ pub struct Explain {
 }
 
 #[derive(Args)]
+#[command(after_help = LAYERS_EXAMPLES)]
 pub struct Layers {
     #[command(flatten)]
     pub model: ModelArgs,
@@ -162,6 +231,7 @@ pub struct Json {
 }
 
 #[derive(Args)]
+#[command(after_help = CHECK_EXAMPLES)]
 pub struct Check {
     /// The image at which the gradients are checked; without one, a scene
     #[arg(value_name = "IMAGE")]
@@ -174,6 +244,7 @@ pub struct Check {
 }
 
 #[derive(Args)]
+#[command(after_help = SCENE_EXAMPLES)]
 pub struct Scene {
     /// The seed of the scene
     #[arg(long, default_value_t = 0, value_name = "N")]
@@ -330,6 +401,7 @@ pub struct Roar {
 }
 
 #[derive(Args)]
+#[command(after_help = SCORE_EXAMPLES)]
 pub struct Score {
     /// Scenes on which Grad-CAM is measured
     #[arg(long, default_value_t = 500, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -346,4 +418,45 @@ pub struct Score {
     /// Prints JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[cfg(feature = "serve")]
+#[derive(Args)]
+#[command(after_help = SERVE_EXAMPLES)]
+pub struct Serve {
+    /// Models to choose from, separated by commas; see `explain`
+    #[arg(short, long, value_delimiter = ',', default_values = candlelight::models::bundled::NAMES, value_name = "MODEL")]
+    pub model: Vec<String>,
+    /// Where the models run
+    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
+    pub device: DeviceName,
+    /// Where the server listens; whoever reaches it may use it
+    #[arg(long, default_value = "127.0.0.1:7878", value_name = "ADDRESS:PORT")]
+    pub bind: std::net::SocketAddr,
+    /// Names that the server may be asked by, beside `localhost` and addresses
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    pub host: Vec<String>,
+    /// The largest image, in MiB
+    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub megabytes: u16,
+    /// The largest image, in millions of pixels
+    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub megapixels: u16,
+    /// How long an image may take to arrive
+    #[arg(long, default_value_t = 20, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub upload_seconds: u64,
+    /// How long an explanation may take; what is finished by then is shown
+    #[arg(long, default_value_t = 300, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub seconds: u64,
+    /// How many explanations may wait; whoever comes then is asked to come again
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub queue: u16,
+}
+
+#[derive(Args)]
+#[command(after_help = COMPLETIONS_EXAMPLES)]
+pub struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
 }

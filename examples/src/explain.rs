@@ -3,65 +3,31 @@
 use crate::args;
 use crate::failure::{Failure, Result};
 use crate::interrupt;
-use crate::method::{self, Finished, Selection, Wish, references_in_words};
+use crate::job::{Explained, Job, Stage, Watch};
+use crate::method::{Finished, references_in_words};
 use crate::model::{Opened, Origin};
+use crate::progress::Bar;
 use crate::record::Record;
+use crate::report;
 use crate::subject::{self, Subject};
-use crate::target;
 use crate::term::{self, BOLD, DIM, GREEN, RED, YELLOW, paint};
 use crate::words;
 use crate::write;
-use candlelight::{Error, Family, GradientCheck, Method, Settings, Target, check_gradients, layers_like};
+use candlelight::{Error, Family, Method};
 use std::collections::HashSet;
-use std::path::Path;
-
-/// How many classes are shown.
-const SHOWN: usize = 5;
-
-/// What is the same for all images.
-pub struct Job<'a> {
-    pub args: &'a args::Explain,
-    pub model: Opened,
-    /// SHA-256 of the model's weights.
-    pub weights: String,
-    pub settings: Settings,
-    selection: Selection,
-    target: Target,
-}
-
-/// What came out for one image.
-pub struct Explained {
-    pub subject: Subject,
-    /// The likeliest classes with their probabilities.
-    pub top: Vec<(usize, f64)>,
-    /// The class explained.
-    pub class: usize,
-    pub check: Result<GradientCheck, Error>,
-    pub finished: Vec<Finished>,
-    pub skipped: Vec<(&'static str, String)>,
-    pub interrupted: Option<&'static str>,
-}
-
-impl Explained {
-    /// The file name of one method's picture.
-    pub fn picture(&self, method: &str) -> String {
-        format!("{}.{method}.png", self.subject.stem)
-    }
-}
+use std::path::{Path, PathBuf};
 
 pub fn run(args: &args::Explain) -> Result<()> {
-    let selection = Selection::of(&args.method)?;
     let model = Opened::of(&args.model)?;
-    let target = target::resolve(&args.target, &model.loaded.labels)?;
-    let settings = method::settings(args, &model)?;
-    let job = Job { args, weights: model.fingerprint()?, model, settings, selection, target };
+    let job = Job::of(args, &model, std::env::args().skip(1).collect())?;
     job.notes();
     if args.images.is_empty() {
-        return job.explain(Subject::scene(args.seed, &job.model)?, &args.out);
+        return job.explain(Subject::scene(args.seed, &model)?, &args.out);
     }
+    job.one_page_for_one_image()?;
     let mut stems = HashSet::new();
     for path in &args.images {
-        let mut subject = Subject::open(path, &job.model)?;
+        let mut subject = Subject::open(path, &model)?;
         subject.stem = unused(&subject.stem, &mut stems);
         let folder = if args.images.len() == 1 { args.out.clone() } else { args.out.join(&subject.stem) };
         job.explain(subject, &folder)?;
@@ -83,10 +49,6 @@ impl Job<'_> {
         }
     }
 
-    fn label(&self, class: usize) -> String {
-        words::label(&self.model.loaded.labels.name(class))
-    }
-
     /// What was assumed, said once.
     fn notes(&self) {
         let asked = |name: &str| self.selection.methods.iter().any(|method| method.name == name);
@@ -102,36 +64,40 @@ impl Job<'_> {
         }
     }
 
-    fn explain(&self, subject: Subject, folder: &Path) -> Result<()> {
-        if !self.args.layer.is_empty() {
-            let seen = candlelight::layers(&self.model.loaded.model, &subject.input)?;
-            self.args.layer.iter().try_for_each(|layer| layers_like(layer, &seen).map(drop))?;
+    /// Several images have their pages in their folders.
+    fn one_page_for_one_image(&self) -> Result<()> {
+        match &self.args.report {
+            Some(Some(file)) if self.args.images.len() > 1 => Err(Failure::input(
+                format!("`{}` cannot be the page of `{}` images", file.display(), self.args.images.len()),
+                "leave the name out: every image has a folder of its own, with its page in it",
+            )),
+            _ => Ok(()),
         }
+    }
+
+    fn explain(&self, subject: Subject, folder: &Path) -> Result<()> {
+        let mut explained = self.begin(subject)?;
         write::folder(folder)?;
-        let logits = self.model.logits(&subject.input)?;
-        let top = top(&logits);
-        let class = match self.target {
-            Target::Class(class) => class,
-            _ => top[0].0,
-        };
-        let check = check_gradients(&self.model.loaded.model, &subject.input);
-        let nothing = (Vec::new(), Vec::new());
-        let mut explained = Explained {
-            subject,
-            top,
-            class,
-            check,
-            finished: nothing.0,
-            skipped: nothing.1,
-            interrupted: None,
-        };
         self.head(&explained)?;
-        let ran = self.methods(&mut explained, folder);
+        let width = self.selection.methods.iter().map(|method| method.name.len()).max().unwrap_or(0);
+        let header =
+            format!("{:<width$}  {:>10}  {:<52}{}", "method", "time", "convergence", self.truth(&explained));
+        self.say(&paint(DIM, header.trim_end()));
+        let ran = self.methods(&mut explained, &Terminal { job: self, folder, width });
         if ran.is_ok() || !explained.finished.is_empty() {
             let sheet = write::all(self, &explained, folder)?;
-            self.foot(&explained, &sheet)?;
+            let page = self.report(&explained, folder)?;
+            self.foot(&explained, &sheet, page)?;
         }
         ran
+    }
+
+    /// The page, if it is asked for, and where it is.
+    fn report(&self, explained: &Explained, folder: &Path) -> Result<Option<PathBuf>> {
+        let Some(asked) = &self.args.report else { return Ok(None) };
+        let path = asked.clone().unwrap_or_else(|| folder.join(report::FILE));
+        report::write(self, explained, &path)?;
+        Ok(Some(path))
     }
 
     /// What was given, what the model sees in it, and whether its gradients can be trusted.
@@ -158,44 +124,6 @@ impl Job<'_> {
         }
     }
 
-    fn methods(&self, explained: &mut Explained, folder: &Path) -> Result<()> {
-        let name = |method: &&candlelight::Method| method.name.len();
-        let width = self.selection.methods.iter().map(name).max().unwrap_or(0);
-        let header =
-            format!("{:<width$}  {:>10}  {:<52}{}", "method", "time", "convergence", self.truth(explained));
-        self.say(&paint(DIM, header.trim_end()));
-        for &method in &self.selection.methods {
-            let seed = self.args.seed;
-            let ran =
-                method::run(method, &self.settings, &self.model, &explained.subject, (explained.class, seed));
-            match ran {
-                Ok(finished) => {
-                    write::overlay(explained, &finished, folder)?;
-                    self.say(&line(&finished, width));
-                    self.ledger(&finished);
-                    let partial = finished.map.convergence().partial.is_some();
-                    explained.finished.push(finished);
-                    if partial {
-                        explained.interrupted = Some(method.name);
-                        return Ok(());
-                    }
-                }
-                Err(Error::Cancelled { .. }) => {
-                    explained.interrupted = Some(method.name);
-                    return Ok(());
-                }
-                Err(error) if self.selection.wish == Wish::WhatSuits && is_unsuited(&error) => {
-                    let reason = error.to_string();
-                    let short = reason.split("; ").next().unwrap_or(&reason);
-                    self.say(&paint(DIM, format!("{:<width$}  {:>10}  {short}", method.name, "skipped")));
-                    explained.skipped.push((method.name, reason));
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
-    }
-
     /// What became of relevance at every layer, if nothing else is asked for.
     fn ledger(&self, finished: &Finished) {
         if let (Some(ledger), [_]) = (&finished.map.convergence().ledger, &self.selection.methods[..]) {
@@ -206,7 +134,7 @@ impl Job<'_> {
     /// The header of the last column, if there is a ground truth for the class explained.
     fn truth(&self, explained: &Explained) -> String {
         match &explained.subject.truth {
-            Some(truth) if truth.answers(explained.class, &self.model) => {
+            Some(truth) if truth.answers(explained.class, self.model) => {
                 format!("ground truth: {} of the picture", words::percent(truth.share))
             }
             Some(truth) => format!("no ground truth: the object is {}", words::one(truth.shape.name())),
@@ -215,7 +143,7 @@ impl Job<'_> {
     }
 
     /// Where everything was written, or what was finished before Ctrl-C.
-    fn foot(&self, explained: &Explained, sheet: &Path) -> Result<()> {
+    fn foot(&self, explained: &Explained, sheet: &Path, page: Option<PathBuf>) -> Result<()> {
         if self.args.json {
             let line = serde_json::to_string(&Record::of(self, explained));
             term::say(&line.map_err(|error| Failure::unwritable(sheet, error))?);
@@ -224,7 +152,8 @@ impl Job<'_> {
             1 => "1 map".to_owned(),
             n => format!("{n} maps"),
         };
-        let files = format!("{}, {maps}, {}, {}", sheet.display(), write::MAPS, write::RECORD);
+        let page = page.map_or_else(String::new, |page| format!("{}, ", page.display()));
+        let files = format!("{page}{}, {maps}, {}, {}", sheet.display(), write::MAPS, write::RECORD);
         self.say(&format!("\nwrote {files}"));
         match explained.interrupted {
             None if !interrupt::asked() => Ok(()),
@@ -244,6 +173,37 @@ impl Job<'_> {
     }
 }
 
+/// A run that is seen on the terminal, and whose pictures are written as they come.
+struct Terminal<'a> {
+    job: &'a Job<'a>,
+    folder: &'a Path,
+    /// Of the first column.
+    width: usize,
+}
+
+impl Stage for Terminal<'_> {
+    fn watch(&self, method: &'static Method) -> Watch {
+        let bar = Bar::new(method.title);
+        Box::new(move |progress| bar.update(progress))
+    }
+
+    fn finished(&self, explained: &Explained, finished: &Finished) -> Result<()> {
+        write::overlay(explained, finished, self.folder)?;
+        let name = match explained.contrast == Some(finished.class) {
+            true => format!("  {}", self.job.label(finished.class)),
+            false => finished.method.name.to_owned(),
+        };
+        self.job.say(&line(&name, finished, self.width));
+        self.job.ledger(finished);
+        Ok(())
+    }
+
+    fn skipped(&self, method: &'static Method, reason: &str) {
+        let (width, short) = (self.width, reason.split("; ").next().unwrap_or(reason));
+        self.job.say(&paint(DIM, format!("{:<width$}  {:>10}  {short}", method.name, "skipped")));
+    }
+}
+
 /// Whether `--layer` says anything to a method.
 fn has_a_layer(method: &Method) -> bool {
     match method.family {
@@ -254,33 +214,6 @@ fn has_a_layer(method: &Method) -> bool {
         }
         _ => false,
     }
-}
-
-/// Whether a method does not go with the model, or not with a layer that there is.
-fn is_unsuited(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::MissingLayer { .. }
-            | Error::NoRule { .. }
-            | Error::NoRuleFired { .. }
-            | Error::NotPooled { .. }
-            | Error::NoFullGradient { .. }
-            | Error::UnknownLayer { .. }
-            | Error::PatchesUnread { .. }
-            | Error::Shape { what: "the output of the layer", .. }
-            | Error::Setting { setting: "baseline of this method", .. }
-            | Error::Setting { setting: "layer of this method", .. }
-    )
-}
-
-/// The likeliest classes, most likely first; of equals the first.
-fn top(logits: &[f64]) -> Vec<(usize, f64)> {
-    let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let sum: f64 = logits.iter().map(|logit| (logit - most).exp()).sum();
-    let mut classes: Vec<_> = logits.iter().map(|logit| (logit - most).exp() / sum).enumerate().collect();
-    classes.sort_by(|a, b| b.1.total_cmp(&a.1));
-    classes.truncate(SHOWN);
-    classes
 }
 
 fn described(explained: &Explained, job: &Job) -> String {
@@ -300,25 +233,18 @@ fn described(explained: &Explained, job: &Job) -> String {
     }
 }
 
-/// The line of one method.
-fn line(finished: &Finished, width: usize) -> String {
+/// The line of one map.
+fn line(name: &str, finished: &Finished, width: usize) -> String {
     let time = words::time(finished.time);
     let convergence = words::convergence(finished.map.convergence());
     let agreement = finished.agreement.as_ref().map(words::agreement).unwrap_or_default();
-    let line = format!("{:<width$}  {time:>10}  {convergence:<52}{agreement}", finished.method.name);
+    let line = format!("{name:<width$}  {time:>10}  {convergence:<52}{agreement}");
     line.trim_end().to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn probabilities_sum_to_one_however_large_the_logits_are() {
-        let top = top(&[1000.0, 1000.0, 998.0]);
-        assert_eq!(top[0].0, 0);
-        assert!((top.iter().map(|class| class.1).sum::<f64>() - 1.0).abs() < 1e-12);
-    }
 
     #[test]
     fn images_of_the_same_name_get_folders_of_their_own() {

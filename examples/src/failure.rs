@@ -66,6 +66,12 @@ impl Failure {
         Self { message, ..self }
     }
 
+    /// The message, and the next step.
+    #[cfg(feature = "serve")]
+    pub fn words(self) -> (String, String) {
+        (self.message, self.hint.unwrap_or_default())
+    }
+
     /// Says it on stderr, and gives the exit code.
     pub fn report(self) -> ExitCode {
         match self.kind {

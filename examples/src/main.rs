@@ -6,20 +6,25 @@ mod args;
 mod baseline;
 mod check;
 mod compare;
+mod completions;
 mod criteria;
 mod distill;
 mod explain;
 mod failure;
 mod features;
 mod interrupt;
+mod job;
 mod list;
 mod method;
 mod model;
 mod progress;
 mod record;
+mod report;
 mod roar;
 mod scene;
 mod score;
+#[cfg(feature = "serve")]
+mod serve;
 mod subject;
 mod target;
 mod term;
@@ -49,6 +54,9 @@ fn main() -> ExitCode {
         Command::Distill(args) => distill::run(args),
         Command::Roar(args) => roar::run(args),
         Command::Score(args) => score::run(args),
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => serve::run(args),
+        Command::Completions(args) => completions::run(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

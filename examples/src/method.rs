@@ -4,8 +4,8 @@ use crate::args;
 use crate::baseline;
 use crate::failure::{Failure, Result};
 use crate::features;
+use crate::job::{Job, Watch};
 use crate::model::{Opened, Origin};
-use crate::progress::Bar;
 use crate::subject::{Subject, Truth};
 use candle_core::Tensor;
 use candlelight::metrics::{PointingGame, RelevanceMassAccuracy};
@@ -90,6 +90,7 @@ pub fn references_in_words(settings: &Settings, asked: Option<&str>) -> String {
 /// A method that ran.
 pub struct Finished {
     pub method: &'static Method,
+    pub class: usize,
     pub map: Attribution,
     pub time: Duration,
     pub agreement: Option<Agreement>,
@@ -112,23 +113,21 @@ impl Finished {
     }
 }
 
-/// Runs a method. `Error::Cancelled` comes through as it is.
+/// Runs a method for a class. `Error::Cancelled` comes through as it is.
 pub fn run(
     method: &'static Method,
-    settings: &Settings,
-    model: &Opened,
+    job: &Job,
     subject: &Subject,
-    (class, seed): (usize, u64),
+    class: usize,
+    watch: Watch,
 ) -> Result<Finished, Error> {
-    let bar = Bar::new(method.title);
-    let query = Query::from((&subject.input, Target::Class(class)));
-    let query = query.seed(seed).on_progress(move |progress| bar.update(progress));
+    let query = Query::from((&subject.input, Target::Class(class))).seed(job.args.seed).on_progress(watch);
     let started = Instant::now();
-    let map = method.with(settings)?.attribute(&model.loaded.model, &query)?;
+    let map = method.with(&job.settings)?.attribute(&job.model.loaded.model, &query)?;
     let time = started.elapsed();
-    let truth = subject.truth.as_ref().filter(|truth| truth.answers(class, model));
+    let truth = subject.truth.as_ref().filter(|truth| truth.answers(class, job.model));
     let agreement = truth.map(|truth| agree(&map, truth));
-    Ok(Finished { method, map, time, agreement })
+    Ok(Finished { method, class, map, time, agreement })
 }
 
 fn agree(map: &Attribution, truth: &Truth) -> Agreement {

@@ -1,16 +1,15 @@
 //! The record of a run: everything needed to repeat it.
 
-use crate::explain::{Explained, Job};
+use crate::job::{Explained, Job};
 use crate::method::{Agreement, Finished, references_in_words};
 use crate::subject::Origin;
 use candlelight::{Convergence, Family, Ledger, LedgerLine};
 use serde::Serialize;
 use serde_json::Value;
-use std::env;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The candle release that the maps were computed with; a test holds it against the lock file.
-const CANDLE: &str = "0.11.1";
+pub const CANDLE: &str = "0.11.1";
 
 #[derive(Serialize)]
 pub struct Record {
@@ -27,6 +26,8 @@ pub struct Record {
     input: Input,
     top: Vec<Class>,
     target: Target,
+    /// The class that is explained beside it.
+    contrast: Option<Target>,
     gradient_check: Check,
     methods: Vec<Method>,
     skipped: Vec<Skipped>,
@@ -80,6 +81,8 @@ struct Method {
     name: &'static str,
     title: &'static str,
     paper: &'static str,
+    /// The class that this map explains.
+    class: usize,
     settings: Settings,
     score: Option<f64>,
     seconds: f64,
@@ -152,7 +155,7 @@ impl Record {
         Self {
             candlelight: env!("CARGO_PKG_VERSION"),
             candle: CANDLE,
-            command: env::args().skip(1).collect(),
+            command: job.command.clone(),
             unix_time: clock.map_or(0, |since| since.as_secs()),
             device: format!("{:?}", job.model.device.location()).to_lowercase(),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
@@ -160,7 +163,10 @@ impl Record {
             model: Model::of(job),
             input: Input::of(explained),
             top: explained.top.iter().map(|&(class, share)| Class::of(job, class, share)).collect(),
-            target: Target::of(job, explained),
+            target: Target::of(job, &job.args.target, explained.class),
+            contrast: explained
+                .contrast
+                .map(|class| Target::of(job, job.args.contrast.as_deref().unwrap_or_default(), class)),
             gradient_check: Check::of(explained),
             methods: explained.finished.iter().map(|finished| Method::of(job, explained, finished)).collect(),
             skipped: explained.skipped.iter().map(Skipped::of).collect(),
@@ -209,9 +215,8 @@ impl Class {
 }
 
 impl Target {
-    fn of(job: &Job, explained: &Explained) -> Self {
-        let class = explained.class;
-        Self { asked: job.args.target.clone(), class, label: job.model.loaded.labels.name(class) }
+    fn of(job: &Job, asked: &str, class: usize) -> Self {
+        Self { asked: asked.into(), class, label: job.model.loaded.labels.name(class) }
     }
 }
 
@@ -238,6 +243,7 @@ impl Method {
             name,
             title: finished.method.title,
             paper: finished.method.paper,
+            class: finished.class,
             settings: Settings {
                 steps: job.args.steps,
                 until: job.args.until,
@@ -257,7 +263,7 @@ impl Method {
             pointing_game: scores.map(|scores| scores.0),
             relevance_mass_accuracy: scores.map(|scores| scores.1),
             map_shape: map.values().dims().to_vec(),
-            picture: explained.picture(name),
+            picture: explained.picture(finished),
         }
     }
 }

@@ -40,26 +40,31 @@ impl Subject {
     /// The image in a file.
     pub fn open(path: &Path, model: &Opened) -> Result<Self> {
         let picture = image::open(path)?;
-        if picture.dimensions() == (1, 1) {
-            let message =
-                format!("`{}` has a single pixel, `1` x `1`: no part of it can be explained", path.display());
-            return Err(Failure::input(
-                message,
-                "give a picture of the size that the model was trained on, or near it",
-            ));
-        }
+        check_size(&picture, &path.display().to_string())?;
         let mut hash = Sha256::new();
         model::hash_file(path, &mut hash)?;
+        let subject = Self::of(path, &picture, model).map_err(|failure| failure.about(path))?;
+        Ok(Self { sha256: model::hex(&hash.finalize()), ..subject })
+    }
+
+    /// An image that was sent under a name.
+    #[cfg(feature = "serve")]
+    pub fn uploaded(name: &str, bytes: &[u8], picture: &RgbImage, model: &Opened) -> Result<Self> {
+        check_size(picture, name)?;
+        let sha256 = model::hex(&Sha256::digest(bytes));
+        Ok(Self { sha256, ..Self::of(Path::new(name), picture, model)? })
+    }
+
+    fn of(path: &Path, picture: &RgbImage, model: &Opened) -> Result<Self> {
         let stem =
             path.file_stem().map_or_else(|| "image".into(), |stem| stem.to_string_lossy().into_owned());
-        let named = |failure: Failure| failure.about(path);
         Ok(Self {
             stem,
             origin: Origin::File(path.to_path_buf()),
-            seen: model.preprocess.pixels(&picture)?,
-            input: model.input(&picture).map_err(named)?,
+            seen: model.preprocess.pixels(picture)?,
+            input: model.input(picture)?,
             truth: None,
-            sha256: model::hex(&hash.finalize()),
+            sha256: String::new(),
         })
     }
 
@@ -76,6 +81,14 @@ impl Subject {
             sha256: model::hex(&Sha256::digest(&scene.pixels)),
         })
     }
+}
+
+fn check_size(picture: &RgbImage, name: &str) -> Result<()> {
+    if picture.dimensions() != (1, 1) {
+        return Ok(());
+    }
+    let message = format!("`{name}` has a single pixel, `1` x `1`: no part of it can be explained");
+    Err(Failure::input(message, "give a picture of the size that the model was trained on, or near it"))
 }
 
 impl Truth {

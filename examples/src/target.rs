@@ -9,14 +9,19 @@ const LISTED: usize = 5;
 
 /// What `--target` says: `top`, the number of a class, or a label.
 pub fn resolve(asked: &str, labels: &Labels) -> Result<Target> {
-    if asked.eq_ignore_ascii_case("top") {
-        return Ok(Target::Top);
+    match asked.eq_ignore_ascii_case("top") {
+        true => Ok(Target::Top),
+        false => class(asked, labels).map(Target::Class),
     }
+}
+
+/// The class that `--contrast` means: its number, or its label.
+pub fn class(asked: &str, labels: &Labels) -> Result<usize> {
     let classes = labels.len();
     match asked.parse::<usize>() {
-        Ok(class) if class < classes => Ok(Target::Class(class)),
+        Ok(class) if class < classes => Ok(class),
         Ok(class) => Err(Error::TargetOutOfRange { class, classes }.into()),
-        Err(_) => find(asked, labels).map(Target::Class),
+        Err(_) => find(asked, labels),
     }
 }
 
@@ -49,11 +54,7 @@ mod tests {
     use super::*;
 
     fn class(asked: &str) -> Option<usize> {
-        let labels = Labels::new(["tabby, tabby cat", "tiger, Panthera tigris", "tiger cat"]);
-        match resolve(asked, &labels).ok()? {
-            Target::Class(class) => Some(class),
-            _ => None,
-        }
+        super::class(asked, &Labels::new(["tabby, tabby cat", "tiger, Panthera tigris", "tiger cat"])).ok()
     }
 
     #[test]

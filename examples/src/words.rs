@@ -28,6 +28,11 @@ pub fn percent(share: f64) -> String {
     }
 }
 
+/// Three significant digits, with a minus as in print.
+pub fn number(value: f64) -> String {
+    candlelight::image::number(value).replace('-', "−")
+}
+
 /// `1.2 k`, `3.4 M`, `5.6 G`.
 pub fn count(n: u64) -> String {
     let n = n as f64;
@@ -115,6 +120,20 @@ pub fn label(label: &str) -> String {
     label.split(',').next().unwrap_or(label).trim().to_owned()
 }
 
+/// A command line of this program, ready for a shell.
+pub fn command(args: &[String]) -> String {
+    let quoted = args.iter().map(|arg| quoted(arg));
+    std::iter::once("candlelight".to_owned()).chain(quoted).collect::<Vec<_>>().join(" ")
+}
+
+fn quoted(arg: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+:,./@%".contains(c);
+    match !arg.is_empty() && arg.chars().all(plain) {
+        true => arg.into(),
+        false => format!("'{}'", arg.replace('\'', r"'\''")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,5 +171,11 @@ mod tests {
         let cancelled = Convergence { partial: Some(Progress { done: 30, of: 4000 }), ..both };
         let words = "cancelled after 30 of 4000 calls: standard error 12 %, 50 samples, residual 2.0 %";
         assert_eq!(convergence(&cancelled), words);
+    }
+
+    #[test]
+    fn a_command_survives_a_shell() {
+        let args = ["explain", "my cat's.jpg", "$(rm)", "--report=a/b.html", ""].map(String::from);
+        assert_eq!(command(&args), r"candlelight explain 'my cat'\''s.jpg' '$(rm)' --report=a/b.html ''");
     }
 }

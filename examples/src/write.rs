@@ -1,7 +1,7 @@
 //! The files of a run.
 
-use crate::explain::{Explained, Job};
 use crate::failure::{Failure, Result};
+use crate::job::{Explained, Job};
 use crate::method::Finished;
 use crate::record::Record;
 use crate::words;
@@ -22,7 +22,7 @@ pub fn folder(path: &Path) -> Result<()> {
 
 /// One map over the picture.
 pub fn overlay(explained: &Explained, finished: &Finished, folder: &Path) -> Result<()> {
-    let path = folder.join(explained.picture(finished.method.name));
+    let path = folder.join(explained.picture(finished));
     let overlay = Heatmap::of(&finished.map).over(&explained.subject.seen);
     overlay.save(&path).map_err(|error| Failure::unwritable(&path, error))
 }
@@ -48,7 +48,7 @@ fn side_by_side(job: &Job, explained: &Explained) -> Result<SideBySide> {
         sheet = sheet.note(format!("{} {}", label(class), words::percent(share)));
     }
     for finished in &explained.finished {
-        sheet = sheet.panel(panel(finished));
+        sheet = sheet.panel(panel(job, explained, finished));
     }
     Ok(match &subject.truth {
         Some(truth) => sheet.outline(truth.outline()?),
@@ -56,8 +56,12 @@ fn side_by_side(job: &Job, explained: &Explained) -> Result<SideBySide> {
     })
 }
 
-fn panel(finished: &Finished) -> Panel {
-    let panel = Panel::new(finished.method.title, Heatmap::of(&finished.map));
+fn panel(job: &Job, explained: &Explained, finished: &Finished) -> Panel {
+    let title = match explained.contrast {
+        Some(_) => format!("{}: {}", finished.method.title, job.label(finished.class)),
+        None => finished.method.title.to_owned(),
+    };
+    let panel = Panel::new(title, Heatmap::of(&finished.map));
     let panel = panel.note(words::convergence(finished.map.convergence()));
     match &finished.agreement {
         Some(agreement) => panel.note(words::agreement(agreement)),
@@ -65,9 +69,9 @@ fn panel(finished: &Finished) -> Panel {
     }
 }
 
-/// One tensor per method, with the sign, the scale and the type that it was computed with.
+/// One tensor per map, with the sign, the scale and the type that it was computed with.
 fn maps(explained: &Explained, path: &Path) -> Result<()> {
-    let maps: HashMap<&str, _> =
-        explained.finished.iter().map(|finished| (finished.method.name, finished.values().clone())).collect();
+    let maps: HashMap<String, _> =
+        explained.finished.iter().map(|it| (explained.key(it), it.values().clone())).collect();
     candle_core::safetensors::save(&maps, path).map_err(|error| Failure::unwritable(path, error))
 }

@@ -26,7 +26,16 @@ pub const MAX_PIXELS: u64 = 64_000_000;
 /// [`Error::Empty`], [`Error::NotAnImage`], [`Error::TooLarge`], [`Error::Damaged`], and
 /// [`Error::Unsupported`] for floating-point samples and rare encodings.
 pub fn decode(bytes: &[u8]) -> Result<RgbImage> {
-    read(Cursor::new(bytes))
+    decode_within(bytes, MAX_PIXELS)
+}
+
+/// As [`decode`], of images up to `limit` pixels: for bytes from strangers, whose decoding must not take much memory.
+/// A limit over [`MAX_PIXELS`] is that.
+///
+/// # Errors
+/// Those of [`decode`].
+pub fn decode_within(bytes: &[u8], limit: u64) -> Result<RgbImage> {
+    read(Cursor::new(bytes), limit)
 }
 
 /// Decodes an image file; see [`decode`] for what is accepted.
@@ -36,10 +45,10 @@ pub fn decode(bytes: &[u8]) -> Result<RgbImage> {
 pub fn open(path: impl AsRef<Path>) -> Result<RgbImage> {
     let path = path.as_ref();
     let file = File::open(path).map_err(|error| Error::Io(error).at(path))?;
-    read(BufReader::new(file)).map_err(|error| error.at(path))
+    read(BufReader::new(file), MAX_PIXELS).map_err(|error| error.at(path))
 }
 
-fn read(mut source: impl BufRead + Seek) -> Result<RgbImage> {
+fn read(mut source: impl BufRead + Seek, limit: u64) -> Result<RgbImage> {
     let start: Vec<u8> = source.fill_buf()?.iter().copied().take(8).collect();
     if start.is_empty() {
         return Err(Error::Empty);
@@ -50,15 +59,19 @@ fn read(mut source: impl BufRead + Seek) -> Result<RgbImage> {
     }
     let decoder = reader.into_decoder().map_err(typed)?;
     let (width, height) = decoder.dimensions();
-    check_size(width.into(), height.into())?;
+    check_within(width.into(), height.into(), limit.min(MAX_PIXELS))?;
     to_rgb(DynamicImage::from_decoder(decoder).map_err(typed)?)
 }
 
 /// Refuses what is empty and what is over [`MAX_PIXELS`].
 pub(crate) fn check_size(width: u64, height: u64) -> Result<()> {
+    check_within(width, height, MAX_PIXELS)
+}
+
+fn check_within(width: u64, height: u64, limit: u64) -> Result<()> {
     match width.saturating_mul(height) {
         0 => Err(Error::NoPixels { width, height }),
-        pixels if pixels > MAX_PIXELS => Err(Error::TooLarge { width, height, limit: MAX_PIXELS }),
+        pixels if pixels > limit => Err(Error::TooLarge { width, height, limit }),
         _ => Ok(()),
     }
 }

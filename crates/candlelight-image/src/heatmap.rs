@@ -141,8 +141,18 @@ impl Heatmap {
         lines
     }
 
+    /// One value per cell, whatever its sign.
+    pub(crate) fn field(&self) -> Result<Field> {
+        Field::read(&self.map, self.reduce)
+    }
+
+    /// Where the cells lie, if they do not tile the picture.
+    pub(crate) fn placed(&self) -> Option<Placement> {
+        self.placement
+    }
+
     pub(crate) fn read(&self) -> Result<(Field, Scale)> {
-        let field = Field::read(&self.map, self.reduce)?;
+        let field = self.field()?;
         let field = if self.reading == Reading::Positive { field.positive() } else { field };
         let scale = Scale::of(&field, self.normalize, self.colors)?;
         Ok((field, scale))

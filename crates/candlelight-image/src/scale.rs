@@ -30,9 +30,9 @@ impl Default for Normalize {
 pub(crate) struct Scale {
     pub(crate) lo: f64,
     pub(crate) hi: f64,
-    colors: ColorMap,
+    pub(crate) colors: ColorMap,
     /// What was done, for the caption.
-    words: String,
+    pub(crate) words: String,
 }
 
 impl Scale {
@@ -116,8 +116,8 @@ fn percentile(field: &Field, percent: f64) -> Result<(f64, String)> {
     }
 }
 
-/// A number in three significant digits, as short as it goes.
-pub(crate) fn number(value: f64) -> String {
+/// A number in three significant digits, as short as it goes: how pictures have their numbers.
+pub fn number(value: f64) -> String {
     let size = value.abs();
     if size == 0.0 {
         return "0".into();

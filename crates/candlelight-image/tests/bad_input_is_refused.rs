@@ -5,7 +5,7 @@
 use std::io::Cursor;
 
 use candle_core::Device;
-use candlelight_image::{Error, Preprocess, RgbImage, decode, open};
+use candlelight_image::{Error, Preprocess, RgbImage, decode, decode_within, open};
 use image::{DynamicImage, GrayAlphaImage, GrayImage, ImageBuffer, ImageFormat, Luma, Rgb, Rgba, RgbaImage};
 
 fn encoded(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
@@ -57,6 +57,16 @@ fn huge_images_are_refused_before_they_are_decoded() {
     assert!(error.to_string().contains("`20000` x `20000`"), "{error}");
     // The same header within the limit gets past it, and fails on the pixels that are missing.
     assert!(matches!(decode(&png_of(20, 20)), Err(Error::Damaged { .. })));
+}
+
+#[test]
+fn a_limit_of_one_s_own_is_kept_and_raises_no_other() {
+    let bytes = encoded(gradient(), ImageFormat::Png);
+    assert!(decode_within(&bytes, 1200).is_ok());
+    let error = decode_within(&bytes, 1199).unwrap_err();
+    assert!(matches!(error, Error::TooLarge { width: 40, height: 30, limit: 1199 }), "{error}");
+    let error = decode_within(&png_of(20_000, 20_000), u64::MAX).unwrap_err();
+    assert!(matches!(error, Error::TooLarge { limit: 64_000_000, .. }), "{error}");
 }
 
 #[test]

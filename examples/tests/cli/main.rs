@@ -4,6 +4,7 @@
 
 #[path = "../../../models/tests/common/mod.rs"]
 mod common;
+mod contrast;
 mod layers;
 mod measures;
 
@@ -122,9 +123,23 @@ fn help_shows_every_command_and_examples() {
     for command in ["explain", "layers", "methods", "models", "check", "scene", "score", "Examples:"] {
         assert!(help.contains(command), "{command}");
     }
+    for command in
+        ["explain", "layers", "methods", "models", "check", "scene", "criteria", "score", "completions"]
+    {
+        assert!(works(&[command, "--help"]).contains("Examples:\n  candlelight"), "{command}");
+    }
     assert!(works(&["explain", "--help"]).contains("record.json"));
     assert_eq!(candlelight(&[]).status.code(), Some(2));
     assert_eq!(candlelight(&["explain", "--steps", "many"]).status.code(), Some(2));
+}
+
+#[test]
+fn shells_complete_commands_and_options() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = works(&["completions", shell]);
+        assert!(script.contains("explain") && script.contains("contrast"), "{shell}");
+    }
+    assert_eq!(candlelight(&["completions", "cmd.exe"]).status.code(), Some(2));
 }
 
 #[test]

@@ -11,6 +11,7 @@ Examples:
   candlelight layers --model bundled-vit
   candlelight explain cat.jpg --report                with a page for the browser
   candlelight serve                                   that page for images that a browser uploads
+  candlelight compare                                 methods beside each other and beside chance, by numbers
   candlelight score                                   what the bundled models reach, measured here";
 
 const EXPLAIN_EXAMPLES: &str = "\
@@ -115,6 +116,12 @@ pub enum Command {
     /// Measures how fourteen methods share out effects that are known
     #[command(after_help = CRITERIA_EXAMPLES)]
     Criteria(Json),
+    /// Compares methods by metrics, with intervals and beside a map at random
+    Compare(Compare),
+    /// Measures which baseline of Integrated Gradients finds what a model looks at
+    Distill(Distill),
+    /// Measures what can still be learned where methods have removed what they call important
+    Roar(Roar),
     /// Measures accuracy, pointing game and completeness of the bundled models
     Score(Score),
     /// Explains images that a browser uploads, on a page of this machine
@@ -248,6 +255,149 @@ pub struct Scene {
     /// Where the scene and the masks are written
     #[arg(short, long, default_value = "candlelight-out", value_name = "DIR")]
     pub out: PathBuf,
+}
+
+const COMPARE_EXAMPLES: &str = "\
+Examples:
+  candlelight compare                                 20 scenes with a known answer
+  candlelight compare --scenes 100 --methods grad-cam,lrp,rise --metrics pointing-game,road
+  candlelight compare photos/*.jpg --model microsoft/resnet-18 --metrics insertion,deletion --json
+
+Reading the table:
+  mean [95 %]      over the images, and between which values it lies (bootstrap, BCa)
+  beside random    better or worse than a map at random where the difference image by image says so
+  =                not told from the method of the best mean by these images
+
+Files, in DIR:
+  compare.json     the table
+  compare.csv      a line for every image
+  compare.png      the curves of metrics that have some, also as .svg";
+
+#[derive(Args)]
+#[command(after_help = COMPARE_EXAMPLES)]
+pub struct Compare {
+    /// Images; without any, scenes are made from the seed, and their objects are the ground truth
+    #[arg(value_name = "IMAGE")]
+    pub images: Vec<PathBuf>,
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Methods, separated by commas, or `all` (see `candlelight methods`); a map at random stands beside them
+    #[arg(
+        long,
+        visible_alias = "method",
+        value_delimiter = ',',
+        default_value = "saliency,integrated-gradients,grad-cam",
+        value_name = "NAME"
+    )]
+    pub methods: Vec<String>,
+    /// Metrics, separated by commas, or `all`; quick ones if not given
+    #[arg(long, visible_alias = "metric", value_delimiter = ',', value_name = "NAME")]
+    pub metrics: Vec<String>,
+    /// What is explained: `top`, the number of a class, or its label
+    #[arg(short, long, default_value = "top", value_name = "CLASS")]
+    pub target: String,
+    /// Scenes, where no image is given
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub scenes: u64,
+    /// Steps of a path, samples of a sampler; each paper's own number if not given
+    #[arg(long, visible_alias = "samples", value_name = "N")]
+    pub steps: Option<usize>,
+    /// Where everything is written
+    #[arg(short, long, default_value = "candlelight-out", value_name = "DIR")]
+    pub out: PathBuf,
+    /// The first scene, and the seed of every random number
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub seed: u64,
+    /// Prints the table as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+const DISTILL_EXAMPLES: &str = "\
+Examples:
+  candlelight distill                                 500 scenes, into candlelight-out/
+  candlelight distill --images 20                     a first look; asked for more later, it goes on from there
+  candlelight distill --model bundled-vit --json
+
+Files, in DIR:
+  distill.png, .svg      the curves with their intervals
+  distill.csv, .json     the same as numbers
+  distill.jsonl          what is measured already: an interrupted run goes on from here";
+
+#[derive(Args)]
+#[command(after_help = DISTILL_EXAMPLES)]
+pub struct Distill {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Scenes that are explained
+    #[arg(long, default_value_t = 500, value_name = "N", value_parser = clap::value_parser!(u64).range(2..))]
+    pub images: u64,
+    /// Steps of every path
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    pub steps: usize,
+    /// Draws of every average over baselines
+    #[arg(long, default_value_t = 200, value_name = "N")]
+    pub samples: usize,
+    /// Where everything is written
+    #[arg(short, long, default_value = "candlelight-out", value_name = "DIR")]
+    pub out: PathBuf,
+    /// The seed of every random number
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub seed: u64,
+    /// Prints the numbers as JSON in place of the table
+    #[arg(long)]
+    pub json: bool,
+}
+
+const ROAR_EXAMPLES: &str = "\
+Examples:
+  candlelight roar --method grad-cam,integrated-gradients
+  candlelight roar --train 200 --epochs 2 --runs 1 --shares 0.5      a first look, in a minute
+
+Every method and the random control train shares x runs models, each on `--train` scenes `--epochs` times over. Weights
+start from an unseeded generator: a repeated run gives other accuracies, and the intervals say how far they are apart.";
+
+#[derive(Args)]
+#[command(after_help = ROAR_EXAMPLES)]
+pub struct Roar {
+    /// Methods, separated by commas; a map at random stands beside them
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "saliency,integrated-gradients,grad-cam",
+        value_name = "NAME"
+    )]
+    pub method: Vec<String>,
+    /// Shares of the pixels that are replaced, separated by commas, from 0 to 1
+    #[arg(long, value_delimiter = ',', default_value = "0.1,0.3,0.5,0.7,0.9", value_name = "SHARE")]
+    pub shares: Vec<f64>,
+    /// Models that are trained for each method and share
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    pub runs: usize,
+    /// Scenes for training
+    #[arg(long, default_value_t = 2000, value_name = "N", value_parser = clap::value_parser!(u64).range(2..))]
+    pub train: u64,
+    /// Unseen scenes on which the accuracy is measured
+    #[arg(long, default_value_t = 500, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub test: u64,
+    /// How often each scene is trained on
+    #[arg(long, default_value_t = 8, value_name = "N")]
+    pub epochs: usize,
+    /// Steps of a path, samples of a sampler; each paper's own number if not given
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+    /// Where the models run
+    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
+    pub device: DeviceName,
+    /// Where everything is written
+    #[arg(short, long, default_value = "candlelight-out", value_name = "DIR")]
+    pub out: PathBuf,
+    /// The seed of the maps
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub seed: u64,
+    /// Prints JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Args)]

@@ -5,8 +5,10 @@
 mod args;
 mod baseline;
 mod check;
+mod compare;
 mod completions;
 mod criteria;
+mod distill;
 mod explain;
 mod failure;
 mod features;
@@ -18,6 +20,7 @@ mod model;
 mod progress;
 mod record;
 mod report;
+mod roar;
 mod scene;
 mod score;
 #[cfg(feature = "serve")]
@@ -47,6 +50,9 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Scene(args) => scene::run(args),
         Command::Criteria(args) => criteria::run(args),
+        Command::Compare(args) => compare::run(args),
+        Command::Distill(args) => distill::run(args),
+        Command::Roar(args) => roar::run(args),
         Command::Score(args) => score::run(args),
         #[cfg(feature = "serve")]
         Command::Serve(args) => serve::run(args),

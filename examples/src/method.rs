@@ -72,7 +72,7 @@ pub fn settings(args: &args::Explain, model: &Opened) -> Result<Settings> {
 }
 
 /// Scenes as Expected Gradients compares with, `[50, 3, 64, 64]`.
-fn references(model: &Opened) -> Result<Tensor> {
+pub fn references(model: &Opened) -> Result<Tensor> {
     let scene = |seed| model.input(&crate::subject::picture(Scene::single(seed).pixels)?);
     let scenes = (FIRST_REFERENCE..FIRST_REFERENCE + REFERENCES).map(scene).collect::<Result<Vec<_>>>()?;
     Ok(Tensor::cat(&scenes, 0)?)

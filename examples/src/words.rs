@@ -1,6 +1,7 @@
 //! Numbers as people say them.
 
 use crate::method::Agreement;
+use candlelight::metrics::Verdict;
 use candlelight::{Convergence, Ledger, Progress};
 use std::time::Duration;
 
@@ -84,6 +85,22 @@ fn relevance(ledger: &Ledger) -> String {
     format!("input {passed}, biases {absorbed}, elsewhere {}", percent(elsewhere))
 }
 
+/// `-1.23 [-1.30, -1.16]`: a mean and its interval, with as many digits as the interval's width bears.
+pub fn interval(value: f64, low: f64, high: f64) -> String {
+    let digits = (1.5 - (high - low).log10()).ceil().clamp(0.0, 6.0);
+    let digits = if high > low { digits as usize } else { 2 };
+    format!("{value:.digits$} [{low:.digits$}, {high:.digits$}]")
+}
+
+/// What may be said of one method beside another.
+pub fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Better => "better",
+        Verdict::Worse => "worse",
+        Verdict::Undecided => "undecided",
+    }
+}
+
 /// Whether the maximum lies in the ground truth, and how much of the map does.
 pub fn agreement(agreement: &Agreement) -> String {
     match agreement {
@@ -131,6 +148,13 @@ mod tests {
             (count(999), count(12_340), count(3_400_000)),
             ("999".into(), "12.3 k".into(), "3.4 M".into())
         );
+    }
+
+    #[test]
+    fn intervals_have_the_digits_that_their_width_bears() {
+        assert_eq!(interval(-1.2345, -1.3012, -1.1678), "-1.234 [-1.301, -1.168]");
+        assert_eq!(interval(1234.5, 1100.0, 1400.0), "1234 [1100, 1400]");
+        assert_eq!(interval(1.0, 1.0, 1.0), "1.00 [1.00, 1.00]");
     }
 
     #[test]

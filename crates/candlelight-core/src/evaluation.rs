@@ -53,6 +53,11 @@ impl<'a> Evaluation<'a> {
         &self.whole
     }
 
+    /// The class that the target means in every row; empty for a score of one's own.
+    pub fn classes(&self) -> Vec<usize> {
+        self.prediction.target.classes()
+    }
+
     /// What the model says of versions, of which version k is one of row `rows[k]`; `versions(range)` makes those in
     /// the range, `[range.len(), …]` with the rows' shape.
     ///

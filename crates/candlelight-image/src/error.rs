@@ -110,6 +110,12 @@ pub enum Error {
         /// What is accepted.
         expected: &'static str,
     },
+    /// What draws charts gave up.
+    #[error("the chart cannot be drawn: {detail}; please report this")]
+    Drawing {
+        /// Its own words.
+        detail: String,
+    },
     /// A tensor operation failed.
     #[error("a tensor operation failed: {0}")]
     Candle(#[from] candle_core::Error),

@@ -7,11 +7,13 @@
 //!
 //! # The way out
 //! [`Heatmap`] lays an attribution map over the picture; [`SideBySide`] puts several on one sheet. Maps keep their
-//! sign and scale: how the colours were stretched is a choice of the drawing, and is written under it.
+//! sign and scale: how the colours were stretched is a choice of the drawing, and is written under it. [`Charts`] draws
+//! curves with their intervals, as SVG or PNG.
 //!
 //! # What is absent
 //! Nothing here knows an explainer, a model or a metric; everything takes plain tensors.
 
+mod chart;
 mod colormap;
 mod decode;
 mod error;
@@ -27,6 +29,7 @@ mod resample;
 mod scale;
 mod text;
 
+pub use chart::{Chart, Charts, OKABE_ITO, Series, Stroke, Ticks};
 pub use colormap::{ColorMap, ColorMapKind};
 pub use decode::{MAX_PIXELS, decode, decode_within, open};
 pub use error::{Error, Result};

@@ -8,6 +8,8 @@ use candlelight_core::{Baseline, Evaluation, Output};
 /// ([Sundararajan, Taly and Yan 2017](https://arxiv.org/abs/1703.01365), there an axiom). 0 is complete; infinite where
 /// only the difference is 0.
 ///
+/// The scale of a map counts: it is what is measured.
+///
 /// **When not to use it:** for maps that promise no sum, such as gradients and class activation maps, and against
 /// another baseline than the method's.
 #[derive(Clone, Debug)]

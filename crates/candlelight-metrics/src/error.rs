@@ -31,6 +31,14 @@ pub enum Error {
         /// The sum over the map.
         sum: f64,
     },
+    /// NaN or an infinity in a mask, of which nobody knows whether it is inside.
+    #[error("the mask of row `{row}` holds `{value}`; give 0 outside of the object and 1 inside")]
+    MaskNotFinite {
+        /// The row of the batch.
+        row: usize,
+        /// The first such value.
+        value: f64,
+    },
     /// NaN or an infinity in the map.
     #[error("the map of row `{row}` holds `{value}`; check the input and the weights")]
     NotFinite {
@@ -46,6 +54,27 @@ pub enum Error {
         maps: usize,
         /// Rows of the query.
         inputs: usize,
+    },
+    /// Nothing to measure.
+    #[error("there are no rows to measure; give at least one")]
+    NoRows,
+    /// Too few numbers for an interval.
+    #[error(
+        "`{samples}` samples have a number (`{left_out}` have none), and an interval needs at least 2; measure more samples"
+    )]
+    TooFewSamples {
+        /// Samples with a number.
+        samples: usize,
+        /// Samples without one.
+        left_out: usize,
+    },
+    /// Two lists that are not of the same samples.
+    #[error("the first has `{first}` samples, the second `{second}`; compare methods over the same samples")]
+    Pairs {
+        /// Samples of the first.
+        first: usize,
+        /// Samples of the second.
+        second: usize,
     },
     /// Something that a metric needs was not given.
     #[error("`{metric}` needs {what}; say it with the subject")]

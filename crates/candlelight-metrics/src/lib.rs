@@ -1,7 +1,8 @@
 //! Measures of explanations: attribution in, number out.
 //!
 //! A metric is a plain struct with `Default`; all of them stand in [`METRICS`]. Every row of a batch gets its own
-//! number, which no other row can change.
+//! number, which no other row can change. [`Bootstrap`] says what their mean is worth and which of two methods is better,
+//! [`RandomMap`] where chance lies.
 //!
 //! ```
 //! use candle_core::{Device, Tensor};
@@ -18,6 +19,7 @@
 
 mod ablation;
 mod completeness;
+mod control;
 pub mod criteria;
 mod error;
 mod input_invariance;
@@ -28,17 +30,22 @@ mod non_sensitivity;
 mod pointing_game;
 mod relevance_mass;
 mod road;
+mod roar;
 mod saliency;
+mod statistics;
 mod subject;
 
 pub use ablation::{Deletion, Insertion, MassCentreAblation, TopKAblation};
 pub use completeness::{Balance, Completeness};
+pub use control::{Draws, RandomMap};
 pub use error::{Error, Result};
 pub use input_invariance::InputInvariance;
 pub use measured::{Curve, Measured};
-pub use metric::{Better, Entry, METRICS, Metric};
+pub use metric::{Better, Entry, METRICS, Metric, Rescaled};
 pub use non_sensitivity::{Effects, Epsilon, NonSensitivity, RowViolations, Violations};
 pub use pointing_game::PointingGame;
 pub use relevance_mass::{Relevance, RelevanceMassAccuracy};
 pub use road::{First, Ranking, Removed, Removing, Road};
+pub use roar::{Explained, Retrained, Retraining, Roar};
+pub use statistics::{Band, Bootstrap, Difference, Estimate, LeftOut, Verdict};
 pub use subject::Subject;

@@ -17,15 +17,16 @@ impl Located {
     pub(crate) fn rows(attribution: &Attribution, masks: &Tensor) -> Result<Vec<Self>> {
         let rows = attribution.values().dims()[0];
         let (height, width) = match *masks.dims() {
+            _ if rows == 0 => return Err(Error::NoRows),
             [n, height, width] if n == rows && height * width > 0 => (height, width),
             _ => return Err(wrong_shape(masks, rows)),
         };
         let maps = vectors(&attribution.plane(height, width)?)?;
         let masks = vectors(masks)?;
-        let located = maps.into_iter().zip(masks).enumerate().map(|(row, (values, mask))| {
-            let inside = mask.iter().map(|&value| value != 0.0).collect();
-            Self { row, values, inside, width }.checked()
-        });
+        let located =
+            maps.into_iter().zip(masks).enumerate().map(|(row, (values, mask))| {
+                Self { row, values, inside: inside(row, &mask)?, width }.checked()
+            });
         let located = located.collect::<Result<Vec<_>>>()?;
         Ok(match attribution.reading() {
             Reading::Positive => located.into_iter().map(Self::positive).collect(),
@@ -51,6 +52,14 @@ impl Located {
     fn positive(mut self) -> Self {
         self.values.iter_mut().for_each(|value| *value = value.max(0.0));
         self
+    }
+}
+
+/// Which pixels of row `row` are inside.
+fn inside(row: usize, mask: &[f64]) -> Result<Vec<bool>> {
+    match mask.iter().find(|value| !value.is_finite()) {
+        Some(&value) => Err(Error::MaskNotFinite { row, value }),
+        None => Ok(mask.iter().map(|&value| value != 0.0).collect()),
     }
 }
 

@@ -29,6 +29,17 @@ pub enum Better {
     Lower,
 }
 
+/// What becomes of a metric's numbers when every value of the map is multiplied by one positive number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rescaled {
+    /// They stay: shares and orders count.
+    Same,
+    /// They are multiplied by it, too: they are in units of the map.
+    InProportion,
+    /// They change in another way: magnitudes are held against something that is not the map.
+    Otherwise,
+}
+
 /// An entry of the registry.
 pub struct Entry {
     /// The name on the command line.
@@ -39,6 +50,8 @@ pub struct Entry {
     pub paper: &'static str,
     /// Which of its numbers are better.
     pub better: Better,
+    /// What the scale of a map does to them.
+    pub rescaled: Rescaled,
     /// Makes it, with its default setting.
     pub build: fn() -> Box<dyn Metric>,
 }
@@ -50,6 +63,7 @@ pub static METRICS: &[Entry] = &[
         title: "Pointing Game",
         paper: "https://arxiv.org/abs/1608.00507",
         better: Better::Higher,
+        rescaled: Rescaled::Same,
         build: || Box::new(PointingGame::default()),
     },
     Entry {
@@ -57,6 +71,7 @@ pub static METRICS: &[Entry] = &[
         title: "Relevance Mass Accuracy",
         paper: "https://arxiv.org/abs/2003.07258",
         better: Better::Higher,
+        rescaled: Rescaled::Same,
         build: || Box::new(RelevanceMassAccuracy::default()),
     },
     Entry {
@@ -64,6 +79,7 @@ pub static METRICS: &[Entry] = &[
         title: "Non-Sensitivity",
         paper: "https://arxiv.org/abs/2007.07584",
         better: Better::Lower,
+        rescaled: Rescaled::Otherwise,
         build: || Box::new(NonSensitivity::default()),
     },
     Entry {
@@ -71,6 +87,7 @@ pub static METRICS: &[Entry] = &[
         title: "Completeness",
         paper: "https://arxiv.org/abs/1703.01365",
         better: Better::Lower,
+        rescaled: Rescaled::Otherwise,
         build: || Box::new(Completeness::default()),
     },
     Entry {
@@ -78,6 +95,7 @@ pub static METRICS: &[Entry] = &[
         title: "Input Invariance",
         paper: "https://arxiv.org/abs/1711.00867",
         better: Better::Lower,
+        rescaled: Rescaled::InProportion,
         build: || Box::new(InputInvariance::default()),
     },
     Entry {
@@ -85,6 +103,7 @@ pub static METRICS: &[Entry] = &[
         title: "Top-k Ablation",
         paper: "https://distill.pub/2020/attribution-baselines/",
         better: Better::Lower,
+        rescaled: Rescaled::Same,
         build: || Box::new(TopKAblation::default()),
     },
     Entry {
@@ -92,6 +111,7 @@ pub static METRICS: &[Entry] = &[
         title: "Mass-centre Ablation",
         paper: "https://distill.pub/2020/attribution-baselines/",
         better: Better::Lower,
+        rescaled: Rescaled::Same,
         build: || Box::new(MassCentreAblation::default()),
     },
     Entry {
@@ -99,6 +119,7 @@ pub static METRICS: &[Entry] = &[
         title: "Insertion",
         paper: "https://arxiv.org/abs/1806.07421",
         better: Better::Higher,
+        rescaled: Rescaled::Same,
         build: || Box::new(Insertion::default()),
     },
     Entry {
@@ -106,6 +127,7 @@ pub static METRICS: &[Entry] = &[
         title: "Deletion",
         paper: "https://arxiv.org/abs/1806.07421",
         better: Better::Lower,
+        rescaled: Rescaled::Same,
         build: || Box::new(Deletion::default()),
     },
     Entry {
@@ -113,6 +135,7 @@ pub static METRICS: &[Entry] = &[
         title: "ROAD",
         paper: "https://arxiv.org/abs/2202.00449",
         better: Better::Lower,
+        rescaled: Rescaled::Same,
         build: || Box::new(Road::default()),
     },
 ];

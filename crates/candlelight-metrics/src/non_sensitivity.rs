@@ -22,6 +22,9 @@ pub enum Epsilon {
 /// Every feature is replaced alone, whatever goes through the model together: the number does not depend on the budget.
 /// Features that already have the baseline's values have no effect, and cost no pass.
 ///
+/// The scale of a map counts where ε_a is absolute: a map in small units has no attributions at all. [`Epsilon::Relative`]
+/// takes that away.
+///
 /// **When not to use it:** to rank maps that are nowhere zero, such as gradients: where the model reacts to every
 /// feature, as most do, all of them are perfect. And where the baseline looks like the image: black pixels replaced by
 /// black have no effect in any model.

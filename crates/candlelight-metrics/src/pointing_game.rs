@@ -10,6 +10,9 @@ use candlelight_core::Attribution;
 /// Where several pixels share the maximum, one of them in the mask is enough. The share of hits over many images is
 /// the paper's accuracy.
 ///
+/// Multiplying a map by a positive number changes nothing; turning its sign changes everything. A mask of the whole image is
+/// always hit, an empty one and a constant map are errors.
+///
 /// **When not to use it:** alone. It sees one pixel, and a large object is hit by chance: compare with the share of
 /// the image that the masks cover.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

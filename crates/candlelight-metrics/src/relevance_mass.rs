@@ -22,6 +22,9 @@ pub enum Relevance {
 ///
 /// Methods whose maps are read as positive are clipped at zero whatever is counted.
 ///
+/// Multiplying a map by a positive number changes nothing. With a mask of the whole image it is 1; an empty one, a constant
+/// map and one without relevance are errors.
+///
 /// **When not to use it:** across objects of different size without a look at the mask's share of the image, which
 /// is what a map without any structure scores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

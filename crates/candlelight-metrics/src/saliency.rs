@@ -41,7 +41,8 @@ pub(crate) fn signed(attribution: &Attribution, (height, width): (usize, usize))
     rows.into_iter().enumerate().map(|(row, values)| finite(row, values)).collect()
 }
 
-fn finite(row: usize, values: Vec<f64>) -> Result<Vec<f64>> {
+/// The values of row `row`, if all of them are numbers.
+pub(crate) fn finite(row: usize, values: Vec<f64>) -> Result<Vec<f64>> {
     match values.iter().find(|value| !value.is_finite()) {
         Some(&value) => Err(Error::NotFinite { row, value }),
         None => Ok(values),

@@ -1,7 +1,8 @@
 //! What is measured: a map, and what it claims to explain.
 
+use crate::saliency::finite;
 use crate::{Error, Result};
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 use candlelight_core::{Attribution, Explain, Model, Query};
 
 /// A map beside the model and the question that it answers, and what else a metric may want to know.
@@ -21,13 +22,21 @@ impl<'a> Subject<'a> {
     /// What `attribution` says of `query` to `model`.
     ///
     /// # Errors
-    /// [`Error::Rows`] if the map has not one row for each of the query's.
+    /// [`Error::Rows`] if the map has not one row for each of the query's, [`Error::NoRows`] if there are none;
+    /// [`Error::NotFinite`] names the row of a map that holds NaN or infinities.
     pub fn new(model: &'a dyn Model, query: &'a Query, attribution: &'a Attribution) -> Result<Self> {
+        Self::check(query.input(), attribution)?;
+        Ok(Self { model, query, attribution, masks: None, method: None })
+    }
+
+    /// Refuses maps that are not of these rows, or hold no numbers.
+    pub(crate) fn check(input: &Tensor, attribution: &Attribution) -> Result<()> {
         let rows = |tensor: &Tensor| tensor.dims().first().copied().unwrap_or(0);
-        let (maps, inputs) = (rows(attribution.values()), rows(query.input()));
-        match maps == inputs {
-            true => Ok(Self { model, query, attribution, masks: None, method: None }),
-            false => Err(Error::Rows { maps, inputs }),
+        let (maps, inputs) = (rows(attribution.values()), rows(input));
+        match (maps == inputs, inputs) {
+            (false, _) => Err(Error::Rows { maps, inputs }),
+            (true, 0) => Err(Error::NoRows),
+            (true, _) => check_finite(attribution.values()),
         }
     }
 
@@ -55,4 +64,9 @@ impl<'a> Subject<'a> {
     pub(crate) fn method_for(&self, metric: &'static str) -> Result<&'a dyn Explain> {
         self.method.ok_or(Error::Missing { metric, what: "the method that made the map" })
     }
+}
+
+fn check_finite(values: &Tensor) -> Result<()> {
+    let rows = values.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_from(1)?.to_vec2::<f64>()?;
+    rows.into_iter().enumerate().try_for_each(|(row, values)| finite(row, values).map(drop))
 }

@@ -6,6 +6,7 @@
 mod common;
 mod contrast;
 mod layers;
+mod measures;
 
 use candle_core::{DType, Device, Tensor};
 use image::{DynamicImage, ImageFormat, RgbImage};

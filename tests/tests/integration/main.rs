@@ -9,6 +9,7 @@ mod deep_lift;
 mod fixtures;
 mod full_grad;
 mod layers;
+mod measures;
 mod occlusion;
 mod path_axioms;
 mod paths;

@@ -9,6 +9,9 @@ use candlelight_core::{Baseline, Output};
 /// over the share taken, from the whole image to none of it; the number is the area below it
 /// ([Petsiuk, Das and Saenko 2018](https://arxiv.org/abs/1806.07421)). Lower is better: a few pixels carry the class.
 ///
+/// The saliency of a pixel is the sum over channels of |a|, and only its order counts: multiplying a map by any number but 0
+/// changes nothing. Ties go to the first pixel, so that a constant map goes row by row from the top.
+///
 /// **When not to use it:** alone. A model that reacts to holes is measured, not the map; [`Insertion`] has the opposite
 /// bias, and a map at random says where chance lies.
 ///
@@ -20,6 +23,8 @@ pub struct Deletion(Steps);
 /// Pixels are put into a blurred image, the most salient first; the curve is the softmax probability of the target's
 /// class over the share put in, from none of the image to all of it; the number is the area below it
 /// ([Petsiuk, Das and Saenko 2018](https://arxiv.org/abs/1806.07421)). Higher is better.
+///
+/// Order, ties and scale are as in [`Deletion`].
 ///
 /// **When not to use it:** where blur leaves the class to be seen: then every map is good.
 ///

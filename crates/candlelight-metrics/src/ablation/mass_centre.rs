@@ -13,6 +13,9 @@ use candlelight_core::{Baseline, Output};
 /// cut at the edges of the image. A box is more of an image than scattered pixels are, which the model may never have
 /// seen missing.
 ///
+/// Multiplying a map by any number but 0 changes nothing. The centre of a constant map is that of the image; a map that is
+/// 0 has none and is an error.
+///
 /// **When not to use it:** for objects off the centre of what explains them, such as rings, or for several objects: the
 /// centre of mass then lies between them.
 ///

@@ -11,6 +11,8 @@ use candlelight_core::{Baseline, Output};
 /// misses what it looked at.
 ///
 /// The saliency of a pixel is the sum over channels of |a|; ties go to the first pixel.
+/// Only the order of the pixels counts, so that multiplying a map by any number but 0 changes nothing. A constant map, and
+/// one that is 0, is all ties: pixels go row by row from the top.
 ///
 /// **When not to use it:** with one replacement alone. Pixels of the mean colour are not absent, and a method whose
 /// baseline is the replacement is measured by its own ruler: compare [`Baseline::Mean`] with [`Baseline::Blurred`], and

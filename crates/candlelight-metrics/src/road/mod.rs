@@ -21,6 +21,9 @@ use rand_distr::{Distribution, StandardNormal};
 /// A replaced pixel is the mean of its neighbours, of weight 1/6 beside it and 1/12 across, those outside the image left
 /// out; all are solved for together, each channel by itself, by conjugate gradients on the image's device.
 ///
+/// Only the order of the pixels counts: multiplying a map by a positive number changes nothing, and ties go to the first
+/// pixel.
+///
 /// **When not to use it:** beyond half of the image: what is left to impute from says little, and every map looks alike.
 /// Where every pixel is removed nothing is left at all, and zeros stand in their place.
 ///
@@ -69,12 +72,22 @@ pub enum Removing {
 /// What became of one row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Removed {
+    /// The target's class; none for a score of one's own.
+    pub class: Option<usize>,
     /// The probability of the target's class in the whole image.
     pub whole: f64,
     /// At each share the probability of the target's class.
     pub probabilities: Vec<f64>,
     /// At each share the likeliest class.
     pub top: Vec<usize>,
+}
+
+impl Removed {
+    /// The share of steps at which the target's class is still the likeliest.
+    fn kept(&self) -> Option<f64> {
+        let class = self.class?;
+        Some(self.top.iter().filter(|top| **top == class).count() as f64 / self.top.len() as f64)
+    }
 }
 
 impl Default for Road {
@@ -138,7 +151,10 @@ impl Road {
             let versions = range.map(|job| self.version(&query, &orders, (job / steps, job % steps)));
             Ok(Tensor::cat(&versions.collect::<candle_core::Result<Vec<_>>>()?, 0)?)
         })?;
-        let rows = evaluation.whole().iter().zip(answers.chunks(steps)).map(|(whole, answers)| Removed {
+        let classes = evaluation.classes();
+        let rows = evaluation.whole().iter().zip(answers.chunks(steps)).enumerate();
+        let rows = rows.map(|(row, (whole, answers))| Removed {
+            class: classes.get(row).copied(),
             whole: whole.score,
             probabilities: answers.iter().map(|answer| answer.score).collect(),
             top: answers.iter().map(|answer| answer.top).collect(),
@@ -224,14 +240,8 @@ impl Metric for Road {
 
     fn measure(&self, subject: &Subject) -> Result<Measured> {
         let (rows, cost) = self.removed(subject)?;
-        let classes = subject.attribution.classes();
-        if classes.len() != rows.len() {
-            return Err(Error::Missing { metric: "road", what: "a class for every row of the map" });
-        }
-        let hits = |(row, class): (&Removed, &usize)| {
-            row.top.iter().filter(|top| *top == class).count() as f64 / row.top.len() as f64
-        };
-        let values = rows.iter().zip(classes).map(hits).collect();
+        let values = rows.iter().map(Removed::kept).collect::<Option<Vec<_>>>();
+        let values = values.ok_or(Error::Missing { metric: "road", what: "a target that is a class" })?;
         let curve = |row: Removed| Curve { at: self.shares.clone(), values: row.probabilities };
         Ok(Measured { values, curves: rows.into_iter().map(curve).collect(), cost })
     }

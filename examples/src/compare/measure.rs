@@ -1,0 +1,85 @@
+//! One method on one image, by every metric.
+
+use super::Contender;
+use crate::interrupt;
+use crate::model::Opened;
+use crate::subject::Subject;
+use candlelight::metrics::{self, Curve, Entry};
+use candlelight::{Error, Progress, Query, Target};
+use std::ops::ControlFlow;
+
+/// What a metric says of one image, or why it says nothing.
+pub type Value = Result<(f64, Option<Curve>), String>;
+
+/// What is asked of every method.
+pub struct Question<'a> {
+    pub model: &'a Opened,
+    pub target: &'a Target,
+    pub seed: u64,
+}
+
+impl Question<'_> {
+    /// A value for every metric. The method's own errors come through, and `Error::Cancelled`.
+    pub fn ask(
+        &self,
+        (index, subject): (usize, &Subject),
+        contender: &Contender,
+        metrics: &[&'static Entry],
+    ) -> Result<Vec<Value>, Error> {
+        let go_on = |_| if interrupt::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        let query = Query::from((&subject.input, self.target.clone())).seed(self.seed);
+        let query = query.first_sample(index as u64).on_progress(go_on);
+        let model = &self.model.loaded.model;
+        let map = contender.method.attribute(model, &query)?;
+        if let Some(Progress { done, of }) = map.convergence().partial {
+            return Err(Error::Cancelled { done, of });
+        }
+        let measured =
+            metrics::Subject::new(model, &query, &map).map(|measured| measured.method(&*contender.method));
+        let truth = subject
+            .truth
+            .as_ref()
+            .filter(|truth| map.classes().first().is_none_or(|&class| truth.answers(class, self.model)));
+        let measured = match (measured, truth) {
+            (Ok(measured), Some(truth)) => Ok(measured.masks(&truth.mask)),
+            (measured, _) => measured,
+        };
+        metrics.iter().map(|entry| value(entry, &measured)).collect()
+    }
+}
+
+fn value(entry: &Entry, subject: &metrics::Result<metrics::Subject>) -> Result<Value, Error> {
+    let measured = match subject {
+        Ok(subject) => (entry.build)().measure(subject),
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    match measured {
+        Ok(measured) => Ok(Ok((measured.values[0], measured.curves.into_iter().next()))),
+        Err(metrics::Error::Core(error @ Error::Cancelled { .. })) => Err(error),
+        Err(error) => Ok(Err(error.to_string())),
+    }
+}
+
+/// What one metric says of one method, image by image.
+#[derive(Clone, Debug, Default)]
+pub struct Column {
+    pub values: Vec<Option<f64>>,
+    pub curves: Vec<Curve>,
+    /// Why the first image without a value has none.
+    pub reason: Option<String>,
+}
+
+impl Column {
+    pub fn add(&mut self, value: Value) {
+        match value {
+            Ok((value, curve)) => {
+                self.values.push(Some(value));
+                self.curves.extend(curve);
+            }
+            Err(reason) => {
+                self.values.push(None);
+                self.reason.get_or_insert(reason);
+            }
+        }
+    }
+}

@@ -66,6 +66,12 @@ impl Failure {
         Self { message, ..self }
     }
 
+    /// The same with another next step.
+    #[cfg(feature = "evaluate")]
+    pub fn or(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
     /// Says it on stderr, and gives the exit code.
     pub fn report(self) -> ExitCode {
         match self.kind {

@@ -6,6 +6,8 @@ mod args;
 mod baseline;
 mod check;
 mod criteria;
+#[cfg(feature = "evaluate")]
+mod evaluate;
 mod explain;
 mod failure;
 mod features;
@@ -42,6 +44,10 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Scene(args) => scene::run(args),
         Command::Criteria(args) => criteria::run(args),
+        #[cfg(feature = "evaluate")]
+        Command::Evaluate(args) => evaluate::run(args),
+        #[cfg(feature = "evaluate")]
+        Command::Merge(args) => evaluate::merge(args),
         Command::Score(args) => score::run(args),
     };
     match done {

@@ -4,6 +4,8 @@
 
 #[path = "../../../models/tests/common/mod.rs"]
 mod common;
+#[cfg(feature = "evaluate")]
+mod evaluate;
 mod layers;
 
 use candle_core::{DType, Device, Tensor};

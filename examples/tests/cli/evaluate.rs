@@ -9,7 +9,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// Images of each class.
-const EACH: u32 = 6;
+const EACH: u32 = 15;
 /// Classes of the small model.
 const CLASSES: [&str; 3] = ["cat", "dog", "bird"];
 const METHODS: &str = "saliency,input-x-gradient";
@@ -72,6 +72,11 @@ fn save(path: &Path, size: u32) {
     gradient(size, size + 3).save_with_format(path, ImageFormat::Png).unwrap();
 }
 
+/// Lines of a file that have their end.
+fn lines(path: &Path) -> usize {
+    fs::read(path).unwrap_or_default().iter().filter(|&&byte| byte == b'\n').count()
+}
+
 const ASKED: [&str; 4] = ["--methods", "saliency", "--metrics", "deletion"];
 
 #[test]
@@ -80,28 +85,29 @@ fn a_run_that_is_killed_ten_times_and_resumed_writes_what_an_undisturbed_one_doe
     let whole = place.evaluate("whole.parquet", &[]);
     let (data, out) = (place.path("data"), place.path("killed.parquet"));
     let args = place.args(&data, &out, &["--methods", METHODS, "--metrics", METRICS]);
+    let journal = place.path("killed.parquet.journal");
     let mut done = Vec::new();
     for kill in 0..KILLS {
-        let run = Command::new(env!("CARGO_BIN_EXE_candlelight"))
-            .args(&args)
-            .stderr(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn();
-        let mut run = run.unwrap();
-        // Odd steps of a few milliseconds: before the journal begins, in the middle of a line, between two.
-        std::thread::sleep(Duration::from_millis(15 + kill * 37 % 101));
+        let mut run = Command::new(env!("CARGO_BIN_EXE_candlelight"));
+        let mut run = run.args(&args).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        // The first before anything is done, the others at an odd moment behind so many images.
+        while lines(&journal) <= kill as usize && run.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_micros(kill * 3700 % 5000));
         run.kill().unwrap();
         run.wait().unwrap();
-        let journal = fs::read(place.path("killed.parquet.journal")).unwrap_or_default();
-        done.push(journal.iter().filter(|&&byte| byte == b'\n').count());
+        done.push(lines(&journal));
         // What a kill in the middle of a write leaves.
-        fs::write(place.path("killed.parquet.journal"), [&journal[..], b"{\"sample\":"].concat()).unwrap();
+        let bytes = fs::read(&journal).unwrap_or_default();
+        fs::write(&journal, [&bytes[..], b"{\"sample\":"].concat()).unwrap();
     }
+    let all = 1 + CLASSES.len() * EACH as usize;
+    assert!(done.iter().filter(|&&lines| lines > 1 && lines < all).count() > 1, "killed too late: {done:?}");
     assert!(done.is_sorted(), "something that was done is lost: {done:?}");
     works(&args.iter().map(String::as_str).collect::<Vec<_>>());
     assert!(fs::read(&out).unwrap() == whole, "the results differ");
-    let journal = fs::read_to_string(place.path("killed.parquet.journal")).unwrap();
-    assert_eq!(journal.lines().count(), 1 + CLASSES.len() * EACH as usize, "nothing is done twice");
+    assert_eq!(lines(&journal), all, "something is done twice");
 }
 
 #[test]

@@ -23,6 +23,8 @@ from safetensors.torch import load_file, save_file
 SEED = 0
 CALIBRATED = 16
 FEW = 4
+# Masks of RISE where both sides are compared: four make four numbers, and which side rounds them better is chance.
+COMPARED_MASKS = 32
 CELLS = 7
 AT_ONCE = 10
 BEST_INTERNAL_BATCH = {"resnet50": 10, "vit-b16": 25}
@@ -71,7 +73,7 @@ def prepare(folder, trained, models):
     x = torch.randn(10, 3, 224, 224)
     # What the samplers take where both sides are compared: masks of RISE, and who is present for LIME.
     samples = (torch.rand(FEW, CELLS * CELLS) < 0.5).float()
-    save_file({"x": x, "masks": rise_masks(FEW), "samples": samples}, folder / "input.safetensors")
+    save_file({"x": x, "masks": rise_masks(COMPARED_MASKS), "samples": samples}, folder / "input.safetensors")
 
 
 def prepare_small(model, net, target, trained):

@@ -12,8 +12,11 @@ const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/criteria.md"
 
 const HEADER: &str = include_str!("criteria/header.md");
 
+/// Whether a verdict passes.
+type Passes = fn(&Verdict) -> bool;
+
 /// What is asked of a verdict, in words.
-const CRITERIA: [(&str, fn(&Verdict) -> bool); 3] = [
+const CRITERIA: [(&str, Passes); 3] = [
     ("covers all effects", Verdict::covers),
     ("none to others", Verdict::is_exclusive),
     ("allocates completely", Verdict::is_complete),

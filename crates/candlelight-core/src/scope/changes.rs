@@ -46,6 +46,16 @@ impl Original {
         within(Scope { changes: Some(changes), ..Scope::default() }, pass).0
     }
 
+    /// An order of points that differ from the row in these rectangles in which they go well together; as they are if no
+    /// chain has run on the row yet.
+    pub(crate) fn arranged(&self, regions: &[Region]) -> Vec<usize> {
+        match self.record().known.first() {
+            Some(KnownValues::F32(known)) => known.arranged(regions),
+            Some(KnownValues::F64(known)) => known.arranged(regions),
+            None => (0..regions.len()).collect(),
+        }
+    }
+
     /// The work of all passes so far; nothing if no chain could use what is known.
     pub(crate) fn reuse(&self) -> Option<Reuse> {
         let Work { done, reached, whole } = self.record().work;

@@ -4,10 +4,12 @@
 //! the cache, only the signs of rectified values are kept for the gradient, and buffers go round. Images are spread
 //! over the threads, a few to each; inside, everything runs on one.
 
+mod arrange;
 mod blocks;
 mod conv;
 mod encoder;
 mod groups;
+mod links;
 mod maps;
 mod patches;
 mod pool;

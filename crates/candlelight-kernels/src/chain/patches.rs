@@ -5,14 +5,18 @@
 //! rectangle around what changed: it brings together what its windows see, from the rectangle before and from the known
 //! value around it, and slides over that. As soon as a rectangle is most of the map, the map is computed whole.
 
-use super::blocks::{add, add_to_rows, rectify};
+use super::arrange::arranged;
 use super::groups::Group;
+use super::links::{Padding, Steps};
 use super::region::{Places, Rectangle, Region};
 use super::workspace::{Buffer, Workspace};
-use super::{Chain, Convolve, End, Maps, Order, Step};
+use super::{Chain, Maps, Order};
 use crate::Element;
 use rayon::prelude::*;
 use std::ops::AddAssign;
+
+/// Images that go through together: more fall out of the cache, fewer leave products small.
+pub(super) const IMAGES_TOGETHER: usize = 16;
 
 /// All that chains make of one image.
 #[derive(Debug)]
@@ -43,16 +47,6 @@ impl AddAssign for Work {
     }
 }
 
-/// The steps of several chains as those of one.
-pub(super) struct Steps<'a, T>(pub Vec<Link<'a, T>>);
-
-/// A step, with the values that it needs counted through all chains.
-pub(super) struct Link<'a, T> {
-    pub step: &'a Step<T>,
-    pub from: usize,
-    pub plus: Option<usize>,
-}
-
 /// A value where it changed: a rectangle of every image.
 struct Patches<T> {
     places: Places,
@@ -66,6 +60,16 @@ impl<T: Element> Known<T> {
         self.shapes[0] == from
             && self.chains.len() == chains.len()
             && self.chains.iter().zip(chains).all(same)
+    }
+
+    /// An order of images that differ in these rectangles in which those that reach alike follow each other: what goes
+    /// through together is computed in rectangles of one size.
+    pub fn arranged(&self, changed: &[Region]) -> Vec<usize> {
+        let chains: Vec<_> = self.chains.iter().collect();
+        match Steps::of(&chains) {
+            Some(steps) => arranged(&steps.reached(&self.shapes, changed), changed.len()),
+            None => (0..changed.len()).collect(),
+        }
     }
 }
 
@@ -121,104 +125,7 @@ pub fn run_changed<T: Element>(
     Some((out, all))
 }
 
-/// What lies around the maps of a step.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Padding {
-    /// The step's own padding.
-    Own,
-    /// Nothing: the maps have it with them.
-    Inside,
-}
-
-impl<T: Element> Link<'_, T> {
-    fn compute(
-        &self,
-        (from, x): (Maps, &[T]),
-        plus: Option<&[T]>,
-        out: &mut [T],
-        (padding, rows): (Padding, &mut Vec<T>),
-    ) {
-        match self.step {
-            Step::Conv(step) => step.compute((from, x), plus, out, (padding, rows)),
-            Step::MaxPool { pool, .. } => {
-                let pool = if padding == Padding::Inside { pool.inside() } else { *pool };
-                pool.forward(from, x, out, &mut vec![0; out.len()]);
-            }
-            Step::Subsample { subsample, .. } => subsample.forward(from, x, out),
-            Step::Encoder { .. } => {}
-        }
-    }
-
-    /// What the padding is worth.
-    fn beyond(&self) -> T {
-        match self.step {
-            Step::MaxPool { .. } => T::NEG_INFINITY,
-            Step::Conv(_) | Step::Subsample { .. } | Step::Encoder { .. } => T::ZERO,
-        }
-    }
-
-    /// Multiply-adds of one place.
-    fn work(&self) -> u64 {
-        match self.step {
-            Step::Conv(step) => step.conv.products() as u64,
-            Step::MaxPool { .. } | Step::Subsample { .. } | Step::Encoder { .. } => 0,
-        }
-    }
-}
-
-impl<T: Element> Convolve<T> {
-    fn compute(
-        &self,
-        (from, x): (Maps, &[T]),
-        plus: Option<&[T]>,
-        out: &mut [T],
-        (padding, rows): (Padding, &mut Vec<T>),
-    ) {
-        let end = |block: &mut [T], first: usize| {
-            add_to_rows(block, &self.bias);
-            if let Some(plus) = plus {
-                add(block, &plus[first..first + block.len()]);
-            }
-            if self.end == End::Rectified {
-                rectify(block);
-            }
-        };
-        match padding {
-            Padding::Own => self.conv.forward(from, x, out, rows, end),
-            Padding::Inside => self.conv.forward_inside(from, x, out, rows, end),
-        }
-    }
-}
-
-impl<'a, T: Element> Steps<'a, T> {
-    /// `None` if a step has no window.
-    fn of(chains: &[&'a Chain<T>]) -> Option<Self> {
-        let mut links = Vec::new();
-        for chain in chains {
-            let first = links.len();
-            for step in &chain.steps {
-                step.window()?;
-                let plus = step.plus().map(|plus| first + plus);
-                links.push(Link { step, from: first + step.from(), plus });
-            }
-        }
-        Some(Self(links))
-    }
-
-    fn shapes(&self, from: Maps) -> Option<Vec<Maps>> {
-        let mut shapes = vec![from];
-        for link in &self.0 {
-            let shape = match link.step {
-                Step::Conv(step) => step.conv.output(shapes[link.from]),
-                Step::MaxPool { pool, .. } => pool.output(shapes[link.from]),
-                Step::Subsample { subsample, .. } => subsample.output(shapes[link.from]),
-                Step::Encoder { .. } => None,
-            };
-            shapes.push(shape.filter(|&shape| link.plus.is_none_or(|plus| shapes[plus] == shape))?);
-        }
-        Some(shapes)
-    }
-
+impl<T: Element> Steps<'_, T> {
     /// A few images out of `x`.
     fn run(&self, known: &Known<T>, group: &Group, x: &[T], space: &mut Workspace<T>) -> (Vec<T>, Work) {
         let mut values = vec![Some(entered(known, group, x, space))];
@@ -227,7 +134,7 @@ impl<'a, T: Element> Steps<'a, T> {
             let map = known.shapes[index + 1];
             let places = group.places(index + 1, map);
             let area = |size: (usize, usize)| (size.0 * size.1 * group.images.len()) as u64 * link.work();
-            let reached = group.reached.iter().map(|regions| regions[index + 1].area() as u64);
+            let reached = group.reached[index + 1].iter().map(|region| region.area() as u64);
             work += Work {
                 done: area(places.size),
                 reached: reached.sum::<u64>() * link.work(),
@@ -354,14 +261,16 @@ impl<T: Element> Patches<T> {
 fn entered<T: Element>(known: &Known<T>, group: &Group, x: &[T], space: &mut Workspace<T>) -> Patches<T> {
     let map = known.shapes[0];
     let places = group.places(0, map);
+    let (height, width) = places.size;
     let mut values = space.take(places.of(map).elements());
-    let mut inside = space.take(map.elements());
-    let patches = values.chunks_exact_mut(places.size.0 * places.size.1 * map.channels);
-    for ((&image, &corner), out) in group.images.iter().zip(&places.corners).zip(patches) {
-        known.order.enter(map, &x[image * map.elements()..][..map.elements()], &mut inside);
-        let whole = Rectangle { corner: (0, 0), size: (map.height, map.width) };
-        Rectangle { corner, size: places.size }.copy(&whole, &inside, out, map.channels);
+    let patches = values.chunks_exact_mut(height * width * map.channels);
+    for ((&image, &(top, left)), out) in group.images.iter().zip(&places.corners).zip(patches) {
+        let x = &x[image * map.elements()..][..map.elements()];
+        for (place, out) in out.chunks_exact_mut(map.channels).enumerate() {
+            let (row, column) = (top as usize + place / width, left as usize + place % width);
+            let at = |channel| x[known.order.index(map, (row, column), channel)];
+            out.iter_mut().enumerate().for_each(|(channel, out)| *out = at(channel));
+        }
     }
-    space.put(inside);
     Patches { places, values }
 }

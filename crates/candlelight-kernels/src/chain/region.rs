@@ -14,49 +14,28 @@ pub struct Region {
 }
 
 impl Region {
-    /// Places.
-    pub(super) fn area(&self) -> usize {
-        self.rows.len() * self.columns.len()
-    }
-}
-
-/// Where a change reaches, as if maps had no ends: what lies alike on the strides of all steps reaches as far, whether or
-/// not a border cuts it off.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Reach {
-    rows: Range<isize>,
-    columns: Range<isize>,
-}
-
-impl From<&Region> for Reach {
-    fn from(region: &Region) -> Self {
-        let signed = |range: &Range<usize>| range.start as isize..range.end as isize;
-        Self { rows: signed(&region.rows), columns: signed(&region.columns) }
-    }
-}
-
-impl Reach {
-    /// The places at which a window sees something of it.
-    pub(super) fn through(&self, window: &Window) -> Self {
+    /// The places of `to` at which a window sees something of this rectangle.
+    pub(super) fn reached(&self, window: &Window, to: Maps) -> Self {
         if self.is_empty() {
             return Self { rows: 0..0, columns: 0..0 };
         }
         let Window { kernel, stride, padding, dilation } = *window;
-        let along = |range: &Range<isize>, kernel: usize, stride: usize, padding: usize, dilation: usize| {
-            // Place p sees from p·stride − padding to (kernel − 1)·dilation further on.
-            let (padding, extent) = (padding as isize, ((kernel - 1) * dilation) as isize);
-            let first = (range.start + padding - extent + stride as isize - 1).div_euclid(stride as isize);
-            first..(range.end - 1 + padding).div_euclid(stride as isize) + 1
-        };
+        let along =
+            |range: &Range<usize>, len: usize, kernel: usize, stride, padding: usize, dilation: usize| {
+                // Place p sees from p·stride − padding to (kernel − 1)·dilation further on.
+                let first = (range.start + padding).saturating_sub((kernel - 1) * dilation).div_ceil(stride);
+                let end = (range.end - 1 + padding) / stride + 1;
+                first.min(len)..end.clamp(first.min(len), len)
+            };
         Self {
-            rows: along(&self.rows, kernel.0, stride.0, padding.0, dilation.0),
-            columns: along(&self.columns, kernel.1, stride.1, padding.1, dilation.1),
+            rows: along(&self.rows, to.height, kernel.0, stride.0, padding.0, dilation.0),
+            columns: along(&self.columns, to.width, kernel.1, stride.1, padding.1, dilation.1),
         }
     }
 
     /// The smallest rectangle around both.
     pub(super) fn with(&self, other: &Self) -> Self {
-        let around = |a: &Range<isize>, b: &Range<isize>| a.start.min(b.start)..a.end.max(b.end);
+        let around = |a: &Range<usize>, b: &Range<usize>| a.start.min(b.start)..a.end.max(b.end);
         match (self.is_empty(), other.is_empty()) {
             (true, _) => other.clone(),
             (_, true) => self.clone(),
@@ -66,22 +45,18 @@ impl Reach {
         }
     }
 
-    /// The part of it on a map.
-    pub(super) fn on(&self, map: Maps) -> Region {
-        let inside = |range: &Range<isize>, len: usize| {
-            let place = |place: isize| place.clamp(0, len as isize) as usize;
-            place(range.start)..place(range.end)
-        };
-        Region { rows: inside(&self.rows, map.height), columns: inside(&self.columns, map.width) }
+    /// Places.
+    pub(super) fn area(&self) -> usize {
+        self.rows.len() * self.columns.len()
     }
 
-    /// Height and width of a rectangle of a map that has room for it; at least one place.
-    pub(super) fn size(&self, map: Maps) -> (usize, usize) {
-        (self.rows.len().clamp(1, map.height), self.columns.len().clamp(1, map.width))
+    /// Height and width of what is computed for it: one place at least.
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.rows.len().max(1), self.columns.len().max(1))
     }
 
     fn is_empty(&self) -> bool {
-        self.rows.is_empty() || self.columns.is_empty()
+        self.area() == 0
     }
 }
 
@@ -98,8 +73,9 @@ pub(super) struct Places {
 const WHOLE: f64 = 0.9;
 
 impl Places {
-    /// Rectangles of this size around `regions` that stay inside a map.
-    pub fn around(regions: &[Region], (height, width): (usize, usize), map: Maps) -> Self {
+    /// Rectangles around `regions`, which have one size, that stay inside a map; one place at least.
+    pub fn around(regions: &[Region], map: Maps) -> Self {
+        let (height, width) = regions.first().map_or((1, 1), Region::size);
         if (height * width) as f64 >= WHOLE * (map.height * map.width) as f64 {
             return Self::whole(map, regions.len());
         }
@@ -197,7 +173,7 @@ mod tests {
             let window = Window { kernel: (kernel, 1), stride: (stride, 1), padding: (padding, 0), dilation: (dilation, 1) };
             let Some((height, _)) = window.places((len, 1)) else { return Ok(()) };
             let region = Region { rows: start..(start + extent).min(len), columns: 0..1 };
-            let reached = Reach::from(&region).through(&window).on(Maps { images: 1, height, width: 1, channels: 1 });
+            let reached = region.reached(&window, Maps { images: 1, height, width: 1, channels: 1 });
             let sees = |place: usize| (0..kernel).any(|k| {
                 let row = place * stride + k * dilation;
                 row >= padding && region.rows.contains(&(row - padding))

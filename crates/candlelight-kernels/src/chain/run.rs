@@ -255,6 +255,14 @@ impl Order {
         }
     }
 
+    /// Where an element of an image lies outside.
+    pub(super) fn index(self, image: Maps, (row, column): (usize, usize), channel: usize) -> usize {
+        match self {
+            Self::ChannelsFirst => (channel * image.height + row) * image.width + column,
+            Self::ChannelsLast => (row * image.width + column) * image.channels + channel,
+        }
+    }
+
     /// Back from the order inside.
     pub(super) fn leave<T: Copy>(self, shape: Maps, inside: &[T], out: &mut [T]) {
         match self {

@@ -1,6 +1,7 @@
 //! A window on its way over maps: the rows of the matrix that a convolution is multiplied with.
 
 use super::Maps;
+use super::blocks::even_blocks;
 use crate::room::grown;
 use crate::simd::vectorized;
 use crate::{Element, Matrix, Window};
@@ -47,7 +48,7 @@ impl Slide {
         let rows = self.from.images * self.places.0 * self.places.1;
         let fitting = BLOCK_BYTES / (self.depth() * size_of::<T>()).max(1);
         let block = fitting.max(LEAST_ROWS);
-        (0..rows).step_by(block).map(move |from| from..(from + block).min(rows))
+        even_blocks(rows, block)
     }
 
     /// What lies under the window at the places of a block, `[places, kh · kw · channels]`.

@@ -5,6 +5,7 @@
 //! element by element (one matrix product over the channels for each of the 16), and transformed back (Aᵀ·m·A).
 
 use super::Maps;
+use super::blocks::even_blocks;
 use crate::gemm::{Onto, gemm_onto};
 use crate::room::grown;
 use crate::simd::vectorized;
@@ -125,7 +126,7 @@ impl Tiles {
         let row_bytes = PRODUCTS * self.count.1 * (self.from.channels + self.to.channels) * size_of::<T>();
         let least = LEAST_TILES.div_ceil(self.count.1.max(1));
         let block = (BLOCK_BYTES / row_bytes.max(1)).max(least);
-        (0..rows).step_by(block).map(move |from| from..(from + block).min(rows))
+        even_blocks(rows, block)
     }
 
     /// Elements of the output before this row of tiles.

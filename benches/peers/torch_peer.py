@@ -1,6 +1,7 @@
-"""PyTorch, torchvision, timm, Captum and pytorch-grad-cam as a peer: one row of the side-by-side benchmark, told line by line.
+"""PyTorch, torchvision, timm, Captum, pytorch-grad-cam and Quantus as a peer: one row of the side-by-side benchmark, told line by line.
 
-    torch_peer.py prepare FOLDER                    writes the models' weights and the inputs
+    torch_peer.py prepare FOLDER TRAINED MODEL...    writes the models' weights and the inputs; TRAINED has those of the small
+                                                     ones, or is `none`
     torch_peer.py work ROW FOLDER DTYPE STEPS THREADS    answers `run` with seconds, `map FILE` with the result in FILE
 """
 
@@ -15,6 +16,7 @@ from pathlib import Path
 os.environ.setdefault("TQDM_DISABLE", "1")
 
 import numpy
+import small
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -30,6 +32,8 @@ BEST_PERTURBATIONS = {"resnet50": 16, "vgg16": 8}
 
 
 def build(model):
+    if model in small.BUILD:
+        return small.BUILD[model]()
     if model in ("resnet50", "vgg16"):
         import torchvision
 
@@ -39,7 +43,7 @@ def build(model):
     return timm.create_model("vit_base_patch16_224", pretrained=False)
 
 
-def calibrate(net):
+def calibrate(net, shape=(3, 224, 224)):
     """Random weights whose activations neither vanish nor grow: batch norms get the statistics of noise."""
     with torch.no_grad():
         for module in net.modules():
@@ -48,15 +52,19 @@ def calibrate(net):
                 module.weight.uniform_(0.5, 1.0)
                 module.bias.normal_(0.0, 0.1)
         net.train()
-        net(torch.randn(CALIBRATED, 3, 224, 224))
+        net(torch.randn(CALIBRATED, *shape))
 
 
-def prepare(folder):
+def prepare(folder, trained, models):
     torch.manual_seed(SEED)
-    for model, architecture in [("resnet50", "resnet50"), ("vgg16", "vgg16"), ("vit-b16", "vit_base_patch16_224")]:
+    for model in models:
         target = folder / model
         target.mkdir(parents=True, exist_ok=True)
         net = build(model)
+        if model in small.BUILD:
+            prepare_small(model, net, target, trained)
+            continue
+        architecture = "vit_base_patch16_224" if model == "vit-b16" else model
         calibrate(net)
         tensors = {name: tensor.contiguous() for name, tensor in net.state_dict().items()}
         save_file(tensors, target / "model.safetensors")
@@ -66,6 +74,21 @@ def prepare(folder):
     # What the samplers take where both sides are compared: masks of RISE, and who is present for LIME.
     samples = (torch.rand(FEW, CELLS * CELLS) < 0.5).float()
     save_file({"x": x, "masks": rise_masks(COMPARED_MASKS), "samples": samples}, folder / "input.safetensors")
+
+
+def prepare_small(model, net, target, trained):
+    """Trained weights and real images where they are, else both at random."""
+    if trained:
+        name = small.TRAINED[model]
+        net.load_state_dict(load_file(trained / "models" / name / "model.safetensors"))
+        x = load_file(trained / "inputs" / f"{name}.safetensors")["x"][: small.SHAPE[model][0]]
+    else:
+        calibrate(net, small.SHAPE[model][1:])
+        x = small.images(model)
+    net.eval()
+    save_file({name: tensor.contiguous() for name, tensor in net.state_dict().items()}, target / "model.safetensors")
+    (target / "config.json").write_text(json.dumps(small.CONFIG[model]))
+    save_file(small.subject(net, x), target / "subject.safetensors")
 
 
 def rise_masks(count, cells=CELLS, size=224):
@@ -89,12 +112,16 @@ class Row:
         self.net = build(model)
         self.net.load_state_dict(load_file(folder / model / "model.safetensors"))
         self.net.eval().to(dtype)
+        if self.work == "non-sensitivity":
+            self.subject = load_file(folder / model / "subject.safetensors")
         inputs = load_file(folder / "input.safetensors")
         self.x, self.masks, self.samples = (inputs[name].to(dtype) for name in ["x", "masks", "samples"])
         self.steps, self.internal = steps, BEST_INTERNAL_BATCH.get(model)
         self.perturbations = int(os.environ.get("PERTURBATIONS", BEST_PERTURBATIONS.get(model, 1)))
 
     def __call__(self):
+        if self.work == "non-sensitivity":
+            return self.non_sensitivity()
         if self.work.startswith("forward"):
             with torch.no_grad():
                 return self.net(self.x[:8])
@@ -120,6 +147,17 @@ class Row:
         explainer = IntegratedGradients(self.net)
         internal = min(self.internal, self.steps)
         return explainer.attribute(self.x[:1], target=0, n_steps=self.steps, internal_batch_size=internal)
+
+    def non_sensitivity(self):
+        """The scores of the first images, one feature in a step."""
+        # Names that Quantus uses and numpy has dropped.
+        numpy.trapz, numpy.NaN = numpy.trapezoid, numpy.nan
+        import quantus
+
+        x, y, maps = (self.subject[name][: self.steps].numpy() for name in ["x", "y", "map"])
+        metric = quantus.NonSensitivity(features_in_step=1, disable_warnings=True)
+        scores = metric(model=self.net, x_batch=x, y_batch=y, a_batch=maps, softmax=True, device="cpu")
+        return torch.tensor([float(score) for score in scores], dtype=torch.float64)
 
     def rise(self):
         """The authors' loop: masked images in batches, and their probabilities' weighted sum of masks."""
@@ -205,7 +243,8 @@ def work(row, folder, dtype, steps, threads):
 
 if __name__ == "__main__":
     if sys.argv[1] == "prepare":
-        prepare(Path(sys.argv[2]))
+        trained = None if sys.argv[3] == "none" else Path(sys.argv[3])
+        prepare(Path(sys.argv[2]), trained, sys.argv[4:])
     else:
         row, folder, dtype, steps, threads = sys.argv[2:]
         work(row, Path(folder), dtype, int(steps), int(threads))

@@ -39,6 +39,28 @@ Files, in DIR (with several images in a folder of DIR for each):
   record.json            everything needed to repeat the run
   report.html            with --report, all of it on one page for the browser";
 
+const CRITERIA_EXAMPLES: &str = "\
+Examples:
+  candlelight criteria
+  candlelight criteria --json | jq '.[] | select(.allocates_completely) | .method'
+
+What the columns mean, how they are measured and why methods fail: docs/criteria.md";
+
+#[cfg(feature = "evaluate")]
+const EVALUATE_EXAMPLES: &str = "\
+Examples:
+  candlelight evaluate photos/ --model microsoft/resnet-18 --methods grad-cam,saliency --metrics deletion,insertion
+  candlelight evaluate manifest.jsonl --methods grad-cam --metrics pointing-game --out hits.parquet
+  candlelight evaluate photos/ --methods grad-cam --metrics road --shard 0/4      the first of four parts
+  candlelight merge results.*-of-4.parquet --out results.parquet
+
+A data set is a folder `class/image.png`, or a manifest: lines of JSON such as
+{\"image\": \"a.png\", \"target\": \"cat\", \"mask\": \"a-mask.png\"}, or CSV with these columns. Without `--shard` the part is read
+from SLURM_ARRAY_TASK_ID and SLURM_ARRAY_TASK_COUNT, or from JOB_COMPLETION_INDEX and JOB_COMPLETIONS.
+
+Every image that is done is written into a journal beside the results. Whenever the command ends, the same command goes on
+from there; all parts merged are the results of one run, byte for byte.";
+
 /// Explains predictions of image models, and says how far the explanation can be trusted
 #[cfg(feature = "serve")]
 const SERVE_EXAMPLES: &str = "\
@@ -122,6 +144,12 @@ pub enum Command {
     Distill(Distill),
     /// Measures what can still be learned where methods have removed what they call important
     Roar(Roar),
+    /// Measures methods by metrics over a whole folder of images, and goes on after it was stopped
+    #[cfg(feature = "evaluate")]
+    Evaluate(Box<Evaluate>),
+    /// Joins what the shards of an evaluation wrote
+    #[cfg(feature = "evaluate")]
+    Merge(Merge),
     /// Measures accuracy, pointing game and completeness of the bundled models
     Score(Score),
     /// Explains images that a browser uploads, on a page of this machine
@@ -254,6 +282,46 @@ pub struct Scene {
     pub pair: bool,
     /// Where the scene and the masks are written
     #[arg(short, long, default_value = "candlelight-out", value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+#[cfg(feature = "evaluate")]
+#[derive(Args)]
+#[command(after_help = EVALUATE_EXAMPLES)]
+pub struct Evaluate {
+    /// A folder `class/image.png`, one with a manifest, or the manifest itself
+    #[arg(value_name = "DATASET")]
+    pub dataset: PathBuf,
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Methods, separated by commas (see `candlelight methods`)
+    #[arg(long, value_delimiter = ',', required = true, value_name = "NAME")]
+    pub methods: Vec<String>,
+    /// Metrics, separated by commas, such as `deletion` or `pointing-game`
+    #[arg(long, value_delimiter = ',', required = true, value_name = "NAME")]
+    pub metrics: Vec<String>,
+    /// What is explained in every image: `top`, the number of a class, or its label; what the data set says if not given
+    #[arg(short, long, value_name = "CLASS")]
+    pub target: Option<String>,
+    /// Where the results are written; of a shard with its number before the ending
+    #[arg(short, long, default_value = "results.parquet", value_name = "FILE")]
+    pub out: PathBuf,
+    /// The part of the images that is meant, counted from 0, such as `0/4`
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<String>,
+    /// The seed of every random number
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub seed: u64,
+}
+
+#[cfg(feature = "evaluate")]
+#[derive(Args)]
+pub struct Merge {
+    /// The results of all shards, in any order
+    #[arg(required = true, value_name = "FILE")]
+    pub shards: Vec<PathBuf>,
+    /// Where the results of all are written
+    #[arg(short, long, default_value = "results.parquet", value_name = "FILE")]
     pub out: PathBuf,
 }
 

@@ -72,6 +72,12 @@ impl Failure {
         (self.message, self.hint.unwrap_or_default())
     }
 
+    /// The same with another next step.
+    #[cfg(feature = "evaluate")]
+    pub fn or(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
     /// Says it on stderr, and gives the exit code.
     pub fn report(self) -> ExitCode {
         match self.kind {

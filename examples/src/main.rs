@@ -9,6 +9,8 @@ mod compare;
 mod completions;
 mod criteria;
 mod distill;
+#[cfg(feature = "evaluate")]
+mod evaluate;
 mod explain;
 mod failure;
 mod features;
@@ -53,6 +55,10 @@ fn main() -> ExitCode {
         Command::Compare(args) => compare::run(args),
         Command::Distill(args) => distill::run(args),
         Command::Roar(args) => roar::run(args),
+        #[cfg(feature = "evaluate")]
+        Command::Evaluate(args) => evaluate::run(args),
+        #[cfg(feature = "evaluate")]
+        Command::Merge(args) => evaluate::merge(args),
         Command::Score(args) => score::run(args),
         #[cfg(feature = "serve")]
         Command::Serve(args) => serve::run(args),

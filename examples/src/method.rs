@@ -57,18 +57,29 @@ impl Selection {
     }
 }
 
+/// The settings of every method where the command line says nothing.
+#[cfg(feature = "evaluate")]
+pub fn plain_settings(model: &Opened) -> Result<Settings> {
+    Ok(Settings { references: known_references(model)?, ..Settings::default() })
+}
+
 /// The settings of every method, from the command line and the model.
 pub fn settings(args: &args::Explain, model: &Opened) -> Result<Settings> {
-    let references = match model.origin {
-        Origin::Bundled => Some(references(model)?),
-        Origin::Elsewhere => None,
-    };
+    let references = known_references(model)?;
     let baseline = args.baseline.as_deref().map(|name| baseline::of(name, model, references.as_ref()));
     let composite = args.rules.as_deref().map(Composite::named).transpose()?;
     let (layers, head, steps, until) = (args.layer.clone(), args.head, args.steps, args.until);
     let features = args.features.as_deref().map(features::of).transpose()?;
     let (window, stride, baseline) = (args.window.clone(), args.stride.clone(), baseline.transpose()?);
     Ok(Settings { layers, head, references, baseline, composite, steps, until, features, window, stride })
+}
+
+/// What Expected Gradients compares with, where training data is at hand.
+fn known_references(model: &Opened) -> Result<Option<Tensor>> {
+    match model.origin {
+        Origin::Bundled => references(model).map(Some),
+        Origin::Elsewhere => Ok(None),
+    }
 }
 
 /// Scenes as Expected Gradients compares with, `[50, 3, 64, 64]`.

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 /// How long nothing is shown.
 const PATIENCE: Duration = Duration::from_secs(1);
 const TEMPLATE: &str = "{msg} {wide_bar} {pos}/{len}, {eta} left";
+#[cfg(feature = "evaluate")]
+const RATED: &str = "{msg} {wide_bar} {pos}/{len}, {per_sec}, {eta} left";
 
 /// A bar that shows itself after a second and goes when it is dropped.
 pub struct Bar {
@@ -19,7 +21,17 @@ pub struct Bar {
 impl Bar {
     /// A bar with a title.
     pub fn new(title: impl Into<String>) -> Self {
-        let style = ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
+        Self::drawn(TEMPLATE, title)
+    }
+
+    /// A bar that also says how fast it goes.
+    #[cfg(feature = "evaluate")]
+    pub fn rated(title: impl Into<String>) -> Self {
+        Self::drawn(RATED, title)
+    }
+
+    fn drawn(template: &str, title: impl Into<String>) -> Self {
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         let bar = bar.with_style(style).with_message(title.into()).with_finish(ProgressFinish::AndClear);
         Self { bar, started: Instant::now() }

@@ -1,4 +1,4 @@
-//! ResNet, VGG and ViT for candlelight, their loading, and two bundled demo models.
+//! ResNet, VGG, ViT and LeNet for candlelight, their loading, and two bundled demo models.
 //!
 //! All are written on `candlelight_core::nn`, so every layer is a tap and every gradient is right; they
 //! train through a `VarMap` as well as they classify with weights from a file.
@@ -10,6 +10,7 @@ mod error;
 #[cfg(feature = "hub")]
 pub mod hub;
 mod labels;
+pub mod lenet;
 mod load;
 mod nearest;
 pub mod resnet;
@@ -21,6 +22,7 @@ use candlelight_core::nn::VarBuilder;
 
 pub use error::{Error, Result};
 pub use labels::Labels;
+pub use lenet::LeNet;
 pub use load::{LoadedModel, Loader, Model, ModelBytes, Source, load};
 pub use resnet::{ResNet, ResNetConfig};
 pub use vgg::{Vgg, VggConfig};

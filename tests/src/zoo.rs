@@ -21,7 +21,6 @@ pub fn open(folder: &Path, dtype: DType) -> Result<Box<dyn Model + Send>> {
     let layers = match config["kind"].as_str() {
         Some("mlp") => perceptron(&config)?,
         Some("convnet") => convnet(&config)?,
-        Some("lenet") => lenet(),
         _ => return Ok(Box::new(Loader::default().dtype(dtype).load(folder)?.model)),
     };
     let bytes = fs::read(folder.join("model.safetensors"))?;
@@ -35,20 +34,14 @@ pub fn open(folder: &Path, dtype: DType) -> Result<Box<dyn Model + Send>> {
 /// If the file cannot be read, or `architecture` is another.
 pub fn described(architecture: &str, file: &Path, dtype: DType) -> Result<Box<dyn Model + Send>> {
     let weights = fs::read(file).with_context(|| format!("reading {}", file.display()))?;
-    match architecture {
-        "lenet" => {
-            let vb = VarBuilder::from_buffered_safetensors(weights, dtype, &Device::Cpu)?;
-            Ok(Box::new(Sequence::new(&lenet(), &vb)?))
-        }
-        "resnet20" => {
-            let config =
-                r#"{"kind": "cifar_resnet", "blocks_per_stage": 3, "channels": [16, 32, 64]}"#.to_owned();
-            let name = architecture.to_owned();
-            let bytes = ModelBytes { name, config, preprocessor: None, weights: vec![weights] };
-            Ok(Box::new(Loader::default().dtype(dtype).load(bytes)?.model))
-        }
+    let config = match architecture {
+        "lenet" => r#"{"kind": "lenet"}"#,
+        "resnet20" => r#"{"kind": "cifar_resnet", "blocks_per_stage": 3, "channels": [16, 32, 64]}"#,
         _ => bail!("no model `{architecture}`"),
-    }
+    };
+    let name = architecture.to_owned();
+    let bytes = ModelBytes { name, config: config.to_owned(), preprocessor: None, weights: vec![weights] };
+    Ok(Box::new(Loader::default().dtype(dtype).load(bytes)?.model))
 }
 
 /// One layer of a test model, as `config.json` has it.
@@ -146,37 +139,6 @@ fn convnet(config: &Value) -> Result<Vec<Layer>> {
     let at = layers.iter().position(|layer| layer.name == before).context("no layer to flatten before")?;
     layers.insert(at, layer("flatten", What::Flatten));
     Ok(layers)
-}
-
-fn lenet() -> Vec<Layer> {
-    let conv = |in_channels, out_channels| {
-        let (stride, padding, dilation) = ([1, 1], [0, 0], [1, 1]);
-        What::Conv2d(Conv {
-            in_channels,
-            out_channels,
-            kernel_size: [5, 5],
-            stride,
-            padding,
-            dilation,
-            groups: 1,
-        })
-    };
-    let pool = || What::MaxPool2d { kernel_size: 2, stride: 2 };
-    let linear = |in_features, out_features| What::Linear { in_features, out_features };
-    vec![
-        layer("conv_1", conv(1, 6)),
-        layer("relu_1", What::Relu),
-        layer("pool_1", pool()),
-        layer("conv_2", conv(6, 16)),
-        layer("relu_2", What::Relu),
-        layer("pool_2", pool()),
-        layer("flatten", What::Flatten),
-        layer("fc_1", linear(256, 120)),
-        layer("relu_3", What::Relu),
-        layer("fc_2", linear(120, 84)),
-        layer("relu_4", What::Relu),
-        layer("fc_3", linear(84, 10)),
-    ]
 }
 
 /// Layers in a row.

@@ -63,6 +63,15 @@ pub enum Onto {
     Sum,
 }
 
+impl Onto {
+    /// Makes `out` ready for sums to be added to it.
+    pub(crate) fn begin<T: Element>(self, out: &mut [T]) {
+        if self == Self::Nothing {
+            out.fill(T::ZERO);
+        }
+    }
+}
+
 /// `out += a · b`, with `out` row-major.
 ///
 /// # Panics

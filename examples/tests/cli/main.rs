@@ -5,6 +5,8 @@
 #[path = "../../../models/tests/common/mod.rs"]
 mod common;
 mod contrast;
+#[cfg(feature = "evaluate")]
+mod evaluate;
 mod layers;
 mod measures;
 

@@ -1,4 +1,4 @@
-//! `config.json` of the CIFAR family: resnet20, 32, 44, 56 and 110.
+//! `config.json` of small networks: the CIFAR family, resnet20, 32, 44, 56 and 110, and LeNet.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -28,6 +28,17 @@ fn bn_eps() -> f64 {
 
 fn num_classes() -> usize {
     10
+}
+
+#[derive(Deserialize)]
+struct Classes {
+    #[serde(default = "num_classes")]
+    num_classes: usize,
+}
+
+/// The classes of a network of which nothing else is told.
+pub(super) fn classes(config: &Value) -> Result<usize> {
+    Ok(keys::<Classes>(config)?.num_classes)
 }
 
 pub(super) fn resnet(config: &Value) -> Result<ResNetConfig> {

@@ -16,7 +16,7 @@ const KNOWN: &[&str] = &[
     "`model_type` `resnet` and `vit`",
     "timm's `architecture` `resnet18` to `resnet152` (also with `d`), `vgg11` to `vgg19` (also with `_bn`), `vit_*` and \
      `deit_*_patch*`",
-    "`kind` `cifar_resnet`",
+    "`kind` `cifar_resnet` and `lenet`",
 ];
 
 /// The largest count, in channels, blocks or pixels, that a configuration may name.
@@ -25,6 +25,7 @@ const LARGEST: usize = 1 << 20;
 /// A model without its weights.
 #[derive(Clone, Debug)]
 pub(super) enum Spec {
+    LeNet { classes: usize },
     ResNet(ResNetConfig),
     Vgg(VggConfig),
     ViT(ViTConfig),
@@ -39,6 +40,7 @@ impl Spec {
             (Some("vit"), ..) => Self::ViT(hugging_face::vit(config, classes)?),
             (Some(other), ..) => return Err(unknown(other)),
             (_, Some("cifar_resnet"), ..) => Self::ResNet(cifar::resnet(config)?),
+            (_, Some("lenet"), ..) => Self::LeNet { classes: cifar::classes(config)? },
             (_, _, Some("VisionTransformer"), _) => Self::ViT(timm::described_vit(config)?),
             (_, _, Some(_), _) => Self::ResNet(timm::described_resnet(config)?),
             (_, _, _, Some(name)) => timm::named(name, config)?.ok_or_else(|| unknown(name))?,
@@ -52,6 +54,7 @@ impl Spec {
     /// Numbers that would make no network are refused here, so that nothing behind divides by them.
     fn check(&self) -> Result<()> {
         match self {
+            Self::LeNet { classes } => counts("num_classes", &[*classes]),
             Self::ResNet(config) => check_resnet(config),
             Self::Vgg(config) => counts("num_classes", &[config.in_channels, config.classes]),
             Self::ViT(config) => check_vit(config),
@@ -60,6 +63,7 @@ impl Spec {
 
     pub fn classes(&self) -> usize {
         match self {
+            Self::LeNet { classes } => *classes,
             Self::ResNet(config) => config.classes,
             Self::Vgg(config) => config.classes,
             Self::ViT(config) => config.classes,

@@ -1,7 +1,7 @@
 //! One residual block: a branch of units, a shortcut, their sum, and an activation.
 
 use candle_core::{DType, Device, Result, Tensor};
-use candlelight_core::nn::{self, Extent, Module, Padded, Recorder, Value, VarBuilder};
+use candlelight_core::nn::{self, Extent, Module, Padded, Recorder, Subsample, Value, VarBuilder};
 
 use super::unit::{Kernel, Unit};
 use super::{Block, ResNetConfig, Shortcut, Stage};
@@ -109,7 +109,7 @@ fn branch(config: &ResNetConfig, kernels: &[Kernel], vb: &VarBuilder) -> Result<
 enum Side {
     Identity,
     Conv(Box<Projection>),
-    Pad { stride: usize, before: usize, after: usize },
+    Pad(Subsample),
 }
 
 /// A shortcut with weights.
@@ -161,14 +161,15 @@ impl Side {
 
     fn pad(shape: Shape) -> Self {
         let missing = shape.outputs.saturating_sub(shape.inputs);
-        Self::Pad { stride: shape.stride, before: missing / 2, after: missing - missing / 2 }
+        Self::Pad(Subsample { stride: shape.stride, before: missing / 2, after: missing - missing / 2 })
     }
 
     fn record(&self, x: Value, chain: &mut Recorder) -> Option<Value> {
         match self {
             Self::Identity => Some(x),
             Self::Conv(projection) if projection.pool.is_none() => projection.unit.record(x, chain),
-            Self::Conv(_) | Self::Pad { .. } => None,
+            Self::Conv(_) => None,
+            Self::Pad(subsample) => chain.subsample(x, *subsample),
         }
     }
 
@@ -176,7 +177,7 @@ impl Side {
         match self {
             Self::Identity => Ok(x.clone()),
             Self::Conv(projection) => projection.run(x, mode),
-            &Self::Pad { stride, before, after } => {
+            &Self::Pad(Subsample { stride, before, after }) => {
                 let x = every(&every(x, 2, stride)?, 3, stride)?;
                 x.pad_with_zeros(1, before, after)
             }

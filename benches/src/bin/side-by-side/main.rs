@@ -7,6 +7,7 @@ mod agreement;
 mod host;
 mod ours;
 mod own;
+mod rated;
 mod row;
 mod worker;
 
@@ -14,6 +15,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use row::Row;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use worker::{Side, Worker};
@@ -22,7 +24,7 @@ use worker::{Side, Worker};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Compares candlelight with PyTorch and Captum, row by row.
+/// Compares candlelight with PyTorch, Captum and Quantus, row by row.
 #[derive(Parser)]
 #[command(args_conflicts_with_subcommands = true)]
 struct Args {
@@ -34,7 +36,7 @@ struct Args {
 
 #[derive(clap::Args)]
 struct Compare {
-    /// An interpreter with PyTorch, torchvision, timm and Captum (`benches/peers/requirements.txt`)
+    /// An interpreter with PyTorch, torchvision, timm, Captum and Quantus (`benches/peers/requirements.txt`)
     #[arg(long, default_value = "python3")]
     python: PathBuf,
     /// The rows to run; all unless given
@@ -84,8 +86,8 @@ fn main() -> Result<()> {
 
 fn compare(args: &Compare) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    prepare(&args.python, folder.path())?;
     let rows = if args.rows.is_empty() { Row::ALL.to_vec() } else { args.rows.clone() };
+    prepare(&args.python, folder.path(), &rows)?;
     if !args.json {
         println!("{}", Line::HEADER);
     }
@@ -107,9 +109,18 @@ fn compare(args: &Compare) -> Result<()> {
     Ok(())
 }
 
-/// Weights and inputs, made by the peer.
-fn prepare(python: &Path, folder: &Path) -> Result<()> {
-    let status = Command::new(python).arg(worker::PEER).arg("prepare").arg(folder).status();
+/// Weights and inputs, made by the peer; those of small models are trained ones where they are.
+fn prepare(python: &Path, folder: &Path, rows: &[Row]) -> Result<()> {
+    let models: BTreeSet<&str> = rows.iter().map(|row| row.model()).collect();
+    let trained = rated::trained();
+    if trained.is_none() && rows.iter().any(|row| row.work() == row::Work::NonSensitivity) {
+        eprintln!(
+            "note: LeNet and ResNet-20 have weights at random, no trained ones are beside the checkout"
+        );
+    }
+    let trained = trained.unwrap_or_else(|| "none".into());
+    let status =
+        Command::new(python).arg(worker::PEER).arg("prepare").args([folder, &trained]).args(models).status();
     let status =
         status.with_context(|| format!("cannot start `{}`; name one with `--python`", python.display()))?;
     anyhow::ensure!(

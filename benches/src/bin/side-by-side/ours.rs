@@ -1,6 +1,7 @@
 //! Our side of a row.
 
 use crate::own;
+use crate::rated::Rated;
 use crate::row::{FEW, Row, Work};
 use crate::worker::Ran;
 use anyhow::{Context, Result};
@@ -30,6 +31,8 @@ pub fn work(row: Row, folder: &Path, dtype: &str, steps: usize) -> Result<()> {
         true => without_winograd(|| open(row, folder, dtype))?,
         false => open(row, folder, dtype)?,
     };
+    let rated = (row.work() == Work::NonSensitivity).then(|| Rated::open(&folder.join(row.model()), dtype));
+    let rated = rated.transpose()?;
     let x = safetensors::load(folder.join("input.safetensors"), &Device::Cpu)?;
     let given =
         |name: &str| x.get(name).context("no such input")?.to_dtype(dtype).map_err(anyhow::Error::from);
@@ -37,8 +40,9 @@ pub fn work(row: Row, folder: &Path, dtype: &str, steps: usize) -> Result<()> {
     for line in io::stdin().lock().lines() {
         let line = line?;
         let start = Instant::now();
-        let result = match row.work() {
-            Work::Rise | Work::KernelShap | Work::Lime => sampled(row, &*model, (&x, &given), steps)?,
+        let result = match (&rated, row.work()) {
+            (Some(rated), _) => rated.scores(&*model, steps)?,
+            (None, Work::Rise | Work::KernelShap | Work::Lime) => sampled(row, &*model, (&x, &given), steps)?,
             _ => run(row, &*model, &x, steps)?,
         };
         let seconds = start.elapsed().as_secs_f64();
@@ -89,7 +93,9 @@ fn run(row: Row, model: &dyn Model, x: &Tensor, steps: usize) -> Result<Tensor> 
             // The peer's weights are ours over the score.
             (map.values() / map.scores()[0])?
         }
-        Work::Rise | Work::KernelShap | Work::Lime => anyhow::bail!("`{}` is sampled", row.name()),
+        Work::Rise | Work::KernelShap | Work::Lime | Work::NonSensitivity => {
+            anyhow::bail!("`{}` takes more than an image", row.name())
+        }
     })
 }
 

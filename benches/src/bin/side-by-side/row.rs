@@ -41,6 +41,10 @@ pub enum Row {
     OcclusionResNet,
     #[value(name = "occlusion/vgg16")]
     OcclusionVgg,
+    #[value(name = "non-sensitivity/lenet")]
+    NonSensitivityLeNet,
+    #[value(name = "non-sensitivity/resnet20")]
+    NonSensitivityResNet,
 }
 
 /// Steps or samples that are compared.
@@ -67,10 +71,12 @@ pub enum Work {
     Lime,
     /// Occlusion of one image for class 0: a window of so many pixels as there are steps, side by side.
     Occlusion,
+    /// Non-Sensitivity of the saliency maps of some images, every value by itself.
+    NonSensitivity,
 }
 
 impl Row {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::ForwardResNet,
         Self::ForwardViT,
         Self::GradientResNet,
@@ -89,6 +95,8 @@ impl Row {
         Self::Lime,
         Self::OcclusionResNet,
         Self::OcclusionVgg,
+        Self::NonSensitivityLeNet,
+        Self::NonSensitivityResNet,
     ];
 
     pub fn name(self) -> &'static str {
@@ -111,6 +119,8 @@ impl Row {
             Self::Lime => "lime/resnet50",
             Self::OcclusionResNet => "occlusion/resnet50",
             Self::OcclusionVgg => "occlusion/vgg16",
+            Self::NonSensitivityLeNet => "non-sensitivity/lenet",
+            Self::NonSensitivityResNet => "non-sensitivity/resnet20",
         }
     }
 
@@ -119,6 +129,8 @@ impl Row {
         match self {
             Self::ForwardViT | Self::GradientViT | Self::ImportsViT | Self::PathViT => "vit-b16",
             Self::OcclusionVgg => "vgg16",
+            Self::NonSensitivityLeNet => "lenet",
+            Self::NonSensitivityResNet => "resnet20",
             _ => "resnet50",
         }
     }
@@ -133,6 +145,7 @@ impl Row {
             Self::KernelShap => Work::KernelShap,
             Self::Lime => Work::Lime,
             Self::OcclusionResNet | Self::OcclusionVgg => Work::Occlusion,
+            Self::NonSensitivityLeNet | Self::NonSensitivityResNet => Work::NonSensitivity,
             _ => Work::Gradient,
         }
     }
@@ -147,6 +160,7 @@ impl Row {
             Work::Path => "Captum at its best internal batch",
             Work::Rise => "the authors' loop in PyTorch, 10 masks at a time",
             Work::KernelShap | Work::Lime => "Captum, 10 samples at a time",
+            Work::NonSensitivity => "Quantus 0.6.0, one feature in a step",
             Work::Occlusion => "Captum at its best perturbations per evaluation",
             Work::Score | Work::Ablation => "pytorch-grad-cam with its own batch",
             _ => "PyTorch eager",
@@ -154,20 +168,29 @@ impl Row {
     }
 
     /// Steps of the path, or samples, that are timed: of the samplers a tenth of what their papers and the record's full
-    /// runs have; pixels of a window: 16 make 196 windows.
+    /// runs have; pixels of a window: 16 make 196 windows; images of a metric.
     pub fn steps(self) -> usize {
         match self.work() {
             Work::Rise => 400,
             Work::KernelShap => 200,
             Work::Lime => 100,
             Work::Occlusion => 16,
+            Work::NonSensitivity => self.images(),
             _ => 50,
         }
     }
 
     /// Steps of the path that is compared in double precision, or samples: few enough to be the same on both sides; pixels
-    /// of a window: 75 make 9 windows.
+    /// of a window: 75 make 9 windows; images of a metric, all of them.
     pub fn few_steps(self) -> usize {
-        if self.work() == Work::Occlusion { 75 } else { FEW }
+        match self.work() {
+            Work::Occlusion => 75,
+            Work::NonSensitivity => self.images(),
+            _ => FEW,
+        }
+    }
+
+    fn images(self) -> usize {
+        if self == Self::NonSensitivityLeNet { 16 } else { 4 }
     }
 }

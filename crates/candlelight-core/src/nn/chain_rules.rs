@@ -91,6 +91,7 @@ fn run_as<T: Linked>(
     x: &Tensor,
 ) -> Result<Option<Tensor>> {
     let (Some(links), Some((order, from))) = (T::links(chain), maps_of(x)) else { return Ok(None) };
+    let steps = with_others(steps, links);
     let wants_positive = steps.iter().any(|step| step.conv.wants_positive_inputs());
     if wants_positive && (!links.keeps_positive(&steps) || any_negative(x)?) {
         return Ok(None);
@@ -98,7 +99,7 @@ fn run_as<T: Linked>(
     let keep = if x.track_op() { Keep::ForRules } else { Keep::Nothing };
     let ran = lend(x, |x| kernels::run(&[links], (order, from), x, keep))?;
     let Some((y, passed)) = ran else { return Ok(None) };
-    let accounts = ask(chain, &rules);
+    let accounts = with_others(ask(chain, &rules), links);
     tell_windows(&[links], from);
     scope::holds(passed.bytes());
     let y = shaped(y, order, passed.output(), x)?;
@@ -113,6 +114,12 @@ fn run_as<T: Linked>(
         Ok(vec![Some(Tensor::from_vec(dx, &shape, g.device())?)])
     })?;
     chain.shown(y).map(Some)
+}
+
+/// One of `steps`, which are those of layers, for every step of a chain: the others hand back their gradient.
+fn with_others<S: Default, T: Linked>(mut steps: Vec<S>, links: &kernels::Chain<T>) -> Vec<S> {
+    links.without_layer().for_each(|index| steps.insert(index, S::default()));
+    steps
 }
 
 /// Where a step writes.

@@ -86,7 +86,7 @@ pub use activation::{
 pub use adaptive::{AdaptiveAvgPool2d, AdaptiveMaxPool2d};
 pub use attention::attention;
 pub use batch_norm::{BatchNorm, batch_norm};
-pub use candlelight_kernels::chain::Value;
+pub use candlelight_kernels::chain::{Subsample, Value};
 pub use chain::{Chain, Part, run_parts};
 pub use conv_transpose::{
     ConvTranspose1d, ConvTranspose2d, conv_transpose1d, conv_transpose1d_no_bias, conv_transpose2d,

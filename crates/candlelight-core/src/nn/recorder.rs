@@ -5,7 +5,7 @@ use super::elements::has_kernels;
 use super::{Act, Activation, BatchNorm, Conv2d, EncoderLayers, MaxPool2d, is_frozen};
 use crate::scope::Kind;
 use candle_core::{DType, Result, Tensor};
-use candlelight_kernels::chain::{self as kernels, Value};
+use candlelight_kernels::chain::{Subsample, Value};
 
 /// Where a [`Chain`] is recorded. Every layer gives the value that it makes, or nothing if it cannot be part of a chain.
 pub struct Recorder(pub(super) Chain);
@@ -58,6 +58,11 @@ impl Recorder {
         of_links!(&mut self.0.links, chain => chain.max_pool(x, window))
     }
 
+    /// A shortcut without weights, which no layer stands for.
+    pub fn subsample(&mut self, x: Value, subsample: Subsample) -> Option<Value> {
+        of_links!(&mut self.0.links, chain => chain.subsample(x, subsample))
+    }
+
     /// A transformer block on tokens.
     pub fn encoder(&mut self, x: Value, layers: &EncoderLayers) -> Option<Value> {
         self.fits(layers.dtype()?)?;
@@ -72,9 +77,8 @@ impl Recorder {
 
     /// Whether weights of this type can join; the first ones decide.
     fn fits(&mut self, dtype: DType) -> Option<()> {
-        let empty = of_links!(&self.0.links, chain => chain.is_empty());
-        if empty && dtype == DType::F64 {
-            self.0.links = Links::F64(kernels::Chain::default());
+        if let (Links::F32(chain), DType::F64) = (&self.0.links, dtype) {
+            self.0.links = Links::F64(chain.of_type()?);
         }
         (self.0.dtype() == dtype).then_some(())
     }

@@ -209,9 +209,7 @@ impl<T: Element> Rows<T> {
     fn scatter(&self, slide: Slide, g: &[T], dx: &mut [T], scratch: &mut Vec<T>, onto: Onto) {
         let (depth, outputs) = (slide.depth(), self.outputs);
         let weight = Matrix::new(&self.weight, depth, outputs).transposed();
-        if onto == Onto::Nothing {
-            dx.fill(T::ZERO);
-        }
+        onto.begin(dx);
         for block in slide.blocks::<T>() {
             let part = Matrix::new(&g[block.start * outputs..block.end * outputs], block.len(), outputs);
             let rows = grown(scratch, block.len() * depth);

@@ -8,6 +8,7 @@ mod arrange;
 mod blocks;
 mod conv;
 mod encoder;
+mod groups;
 mod links;
 mod maps;
 mod patches;
@@ -19,6 +20,7 @@ mod run;
 mod shares;
 mod slide;
 mod steps;
+mod subsample;
 #[cfg(test)]
 mod tests;
 mod winograd;
@@ -32,6 +34,7 @@ pub use region::Region;
 pub use relevance::input_signal;
 pub use rules::{AtAdd, AtConv, AtRectifier, Booked, Entry, StepRule};
 pub use run::{Keep, Order, Passed, input_gradient, run};
+pub use subsample::Subsample;
 
 use crate::{Element, Window};
 use conv::Conv;
@@ -60,6 +63,7 @@ pub struct Chain<T> {
 enum Step<T> {
     Conv(Arc<Convolve<T>>),
     MaxPool { pool: MaxPool, from: usize },
+    Subsample { subsample: Subsample, from: usize },
     Encoder { encoder: Arc<Encoder<T>>, from: usize },
 }
 
@@ -113,9 +117,23 @@ impl<T: Element> Chain<T> {
             (Step::MaxPool { pool: a, from: x }, Step::MaxPool { pool: b, from: y }) => {
                 a.window() == b.window() && x == y
             }
+            (Step::Subsample { subsample: a, from: x }, Step::Subsample { subsample: b, from: y }) => {
+                a == b && x == y
+            }
             _ => false,
         };
         self.steps.len() == other.steps.len() && self.steps.iter().zip(&other.steps).all(same)
+    }
+
+    /// The same steps for numbers of another type, which are multiplied out directly; nothing if some have weights.
+    pub fn of_type<U: Element>(&self) -> Option<Chain<U>> {
+        let step = |step: &Step<T>| match *step {
+            Step::MaxPool { pool, from } => Some(Step::MaxPool { pool, from }),
+            Step::Subsample { subsample, from } => Some(Step::Subsample { subsample, from }),
+            Step::Conv(_) | Step::Encoder { .. } => None,
+        };
+        let steps = self.steps.iter().map(step).collect::<Option<_>>()?;
+        Some(Chain { steps, ..Chain::default() })
     }
 
     /// Whether there is nothing to do.
@@ -150,6 +168,16 @@ impl<T: Element> Chain<T> {
         Some(self.push(Step::MaxPool { pool: MaxPool::new(window), from }))
     }
 
+    /// Every so many places with channels of zeros around them; nothing if `from` is gone.
+    ///
+    /// # Panics
+    /// If the stride is 0.
+    pub fn subsample(&mut self, from: Value, subsample: Subsample) -> Option<Value> {
+        assert!(subsample.stride > 0, "a stride is at least 1");
+        let from = self.known(from)?;
+        Some(self.push(Step::Subsample { subsample, from }))
+    }
+
     /// A transformer block on tokens: maps of one column. Nothing if its parts do not fit, or `from` is gone.
     pub fn encoder(&mut self, from: Value, encoder: Encoder<T>) -> Option<Value> {
         let from = self.known(from).filter(|_| encoder.is_sound())?;
@@ -181,10 +209,15 @@ impl<T: Element> Chain<T> {
     pub fn windows(&self, from: Maps) -> Option<Vec<(Window, (usize, usize), (usize, usize))>> {
         let shapes = self.shapes(from)?;
         let size = |maps: Maps| (maps.height, maps.width);
-        let steps = self.steps.iter().zip(&shapes[1..]);
+        let steps = self.steps.iter().zip(&shapes[1..]).filter(|(step, _)| step.is_layer());
         let window =
             |(step, &to): (&Step<T>, &Maps)| Some((step.window()?, size(shapes[step.from()]), size(to)));
         Some(steps.filter_map(window).collect())
+    }
+
+    /// The steps that stand for no layer, in their order.
+    pub fn without_layer(&self) -> impl Iterator<Item = usize> {
+        (0..self.steps.len()).filter(|&index| !self.steps[index].is_layer())
     }
 
     /// The shapes of all values.
@@ -197,6 +230,7 @@ impl<T: Element> Chain<T> {
                     .output(shapes[step.from])
                     .filter(|&out| step.plus.is_none_or(|plus| shapes[plus] == out)),
                 Step::MaxPool { pool, from } => pool.output(shapes[*from]),
+                Step::Subsample { subsample, from } => subsample.output(shapes[*from]),
                 Step::Encoder { encoder, from } => {
                     Some(shapes[*from]).filter(|maps| maps.width == 1 && maps.channels == encoder.size())
                 }

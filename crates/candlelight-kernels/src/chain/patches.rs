@@ -6,15 +6,16 @@
 //! value around it, and slides over that. As soon as a rectangle is most of the map, the map is computed whole.
 
 use super::arrange::arranged;
+use super::groups::Group;
 use super::links::{Padding, Steps};
-use super::region::{Places, Region};
+use super::region::{Places, Rectangle, Region};
 use super::workspace::{Buffer, Workspace};
 use super::{Chain, Maps, Order};
 use crate::Element;
 use rayon::prelude::*;
 use std::ops::AddAssign;
 
-/// Images that go through together, whatever the number of threads: what comes out depends on it in its last bits.
+/// Images that go through together: more fall out of the cache, fewer leave products small.
 pub(super) const IMAGES_TOGETHER: usize = 16;
 
 /// All that chains make of one image.
@@ -62,7 +63,7 @@ impl<T: Element> Known<T> {
     }
 
     /// An order of images that differ in these rectangles in which those that reach alike follow each other: what goes
-    /// through together is computed in rectangles of one size, that of the largest.
+    /// through together is computed in rectangles of one size.
     pub fn arranged(&self, changed: &[Region]) -> Vec<usize> {
         let chains: Vec<_> = self.chains.iter().collect();
         match Steps::of(&chains) {
@@ -106,53 +107,44 @@ pub fn run_changed<T: Element>(
     let (from, to) = (*known.shapes.first()?, *known.shapes.last()?);
     assert_eq!(x.len(), changed.len() * from.elements(), "length of the images");
     let steps = Steps::of(chains)?;
-    let mut out = vec![T::ZERO; changed.len() * to.elements()];
-    let x = x.chunks(from.elements_of(IMAGES_TOGETHER));
-    let outs = out.chunks_mut(to.elements_of(IMAGES_TOGETHER));
-    let parts: Vec<_> = x.zip(outs).zip(changed.chunks(IMAGES_TOGETHER)).collect();
-    let works: Vec<Work> = parts
-        .into_par_iter()
-        .map(|((x, out), changed)| {
-            let mut space = chains[0].spaces.take();
-            let work = steps.run(known, changed, (x, out), &mut space);
-            chains[0].spaces.put(space);
-            work
-        })
-        .collect();
-    let mut all = Work::default();
-    works.into_iter().for_each(|work| all += work);
+    let groups: Vec<Group> = steps.groups(&known.shapes, changed);
+    let run = |group: &Group| {
+        let mut space = chains[0].spaces.take();
+        let ran = steps.run(known, group, x, &mut space);
+        chains[0].spaces.put(space);
+        ran
+    };
+    let ran: Vec<(Vec<T>, Work)> = groups.par_iter().map(run).collect();
+    let (mut out, mut all) = (vec![T::ZERO; changed.len() * to.elements()], Work::default());
+    for (group, (values, work)) in groups.iter().zip(ran) {
+        for (&image, values) in group.images.iter().zip(values.chunks_exact(to.elements_of(1))) {
+            out[image * to.elements()..][..to.elements()].copy_from_slice(values);
+        }
+        all += work;
+    }
     Some((out, all))
 }
 
 impl<T: Element> Steps<'_, T> {
-    /// A few images.
-    fn run(
-        &self,
-        known: &Known<T>,
-        changed: &[Region],
-        (x, out): (&[T], &mut [T]),
-        space: &mut Workspace<T>,
-    ) -> Work {
-        let reached = self.reached(&known.shapes, changed);
-        let places = |value: usize| Places::around(&reached[value], known.shapes[value]);
-        let mut values = vec![Some(entered(known, places(0), x, space))];
+    /// A few images out of `x`.
+    fn run(&self, known: &Known<T>, group: &Group, x: &[T], space: &mut Workspace<T>) -> (Vec<T>, Work) {
+        let mut values = vec![Some(entered(known, group, x, space))];
         let mut work = Work::default();
         for (index, link) in self.0.iter().enumerate() {
-            let places = places(index + 1);
-            let area = |size: (usize, usize)| (size.0 * size.1 * changed.len()) as u64 * link.work();
             let map = known.shapes[index + 1];
+            let places = group.places(index + 1, map);
+            let area = |size: (usize, usize)| (size.0 * size.1 * group.images.len()) as u64 * link.work();
+            let reached = group.reached[index + 1].iter().map(|region| region.area() as u64);
             work += Work {
                 done: area(places.size),
-                reached: reached[index + 1].iter().map(|region| region.area() as u64 * link.work()).sum(),
+                reached: reached.sum::<u64>() * link.work(),
                 whole: area((map.height, map.width)),
             };
             values.push(Some(self.step(index, known, places, (&values, space))));
             self.let_go(index, &mut values, space);
         }
-        if let Some(Some(last)) = values.pop() {
-            self.leave(known, last, out, space);
-        }
-        work
+        let last = values.pop().flatten();
+        (last.map_or_else(Vec::new, |last| self.leave(known, last, space)), work)
     }
 
     /// One step at these places.
@@ -198,14 +190,16 @@ impl<T: Element> Steps<'_, T> {
     }
 
     /// The last value, whole and in the order outside.
-    fn leave(&self, known: &Known<T>, last: Patches<T>, out: &mut [T], space: &mut Workspace<T>) {
+    fn leave(&self, known: &Known<T>, last: Patches<T>, space: &mut Workspace<T>) -> Vec<T> {
         let value = known.shapes.len() - 1;
         let map = known.shapes[value];
         let whole = Places::whole(map, last.places.corners.len());
         let found = last.at(&whole, (known, value), T::ZERO, space);
-        known.order.leave(whole.of(map), found.as_ref(), out);
+        let mut out = vec![T::ZERO; whole.of(map).elements()];
+        known.order.leave(whole.of(map), found.as_ref(), &mut out);
         found.let_go(space);
         space.put(last.values);
+        out
     }
 }
 
@@ -263,52 +257,15 @@ impl<T: Element> Patches<T> {
     }
 }
 
-/// A rectangle whose values lie row by row.
-struct Rectangle {
-    corner: (isize, isize),
-    size: (usize, usize),
-}
-
-impl Rectangle {
-    fn ends(&self) -> (isize, isize) {
-        (self.corner.0 + self.size.0 as isize, self.corner.1 + self.size.1 as isize)
-    }
-
-    /// Whether `other` lies inside.
-    fn holds(&self, other: &Self) -> bool {
-        let (ends, others) = (self.ends(), other.ends());
-        self.corner.0 <= other.corner.0
-            && self.corner.1 <= other.corner.1
-            && others.0 <= ends.0
-            && others.1 <= ends.1
-    }
-
-    /// Copies what both have in common.
-    fn copy<T: Copy>(&self, source: &Self, values: &[T], out: &mut [T], channels: usize) {
-        let (ends, others) = (self.ends(), source.ends());
-        let rows = self.corner.0.max(source.corner.0)..ends.0.min(others.0);
-        let columns = self.corner.1.max(source.corner.1)..ends.1.min(others.1);
-        if columns.is_empty() {
-            return;
-        }
-        let len = (columns.end - columns.start) as usize * channels;
-        let at = |of: &Self, row: isize| {
-            ((row - of.corner.0) as usize * of.size.1 + (columns.start - of.corner.1) as usize) * channels
-        };
-        for row in rows {
-            let (to, from) = (at(self, row), at(source, row));
-            out[to..to + len].copy_from_slice(&values[from..from + len]);
-        }
-    }
-}
-
 /// The rectangles of the images that go in.
-fn entered<T: Element>(known: &Known<T>, places: Places, x: &[T], space: &mut Workspace<T>) -> Patches<T> {
+fn entered<T: Element>(known: &Known<T>, group: &Group, x: &[T], space: &mut Workspace<T>) -> Patches<T> {
     let map = known.shapes[0];
+    let places = group.places(0, map);
     let (height, width) = places.size;
     let mut values = space.take(places.of(map).elements());
-    let images = x.chunks_exact(map.elements()).zip(&places.corners);
-    for ((x, &(top, left)), out) in images.zip(values.chunks_exact_mut(height * width * map.channels)) {
+    let patches = values.chunks_exact_mut(height * width * map.channels);
+    for ((&image, &(top, left)), out) in group.images.iter().zip(&places.corners).zip(patches) {
+        let x = &x[image * map.elements()..][..map.elements()];
         for (place, out) in out.chunks_exact_mut(map.channels).enumerate() {
             let (row, column) = (top as usize + place / width, left as usize + place % width);
             let at = |channel| x[known.order.index(map, (row, column), channel)];

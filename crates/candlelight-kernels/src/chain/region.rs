@@ -50,6 +50,11 @@ impl Region {
         self.rows.len() * self.columns.len()
     }
 
+    /// Height and width of what is computed for it: one place at least.
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.rows.len().max(1), self.columns.len().max(1))
+    }
+
     fn is_empty(&self) -> bool {
         self.area() == 0
     }
@@ -68,10 +73,9 @@ pub(super) struct Places {
 const WHOLE: f64 = 0.9;
 
 impl Places {
-    /// Rectangles of one size around `regions` that stay inside a map.
+    /// Rectangles around `regions`, which have one size, that stay inside a map; one place at least.
     pub fn around(regions: &[Region], map: Maps) -> Self {
-        let most = |len: fn(&Region) -> usize| regions.iter().map(len).max().unwrap_or(0).max(1);
-        let (height, width) = (most(|region| region.rows.len()), most(|region| region.columns.len()));
+        let (height, width) = regions.first().map_or((1, 1), Region::size);
         if (height * width) as f64 >= WHOLE * (map.height * map.width) as f64 {
             return Self::whole(map, regions.len());
         }
@@ -111,6 +115,47 @@ impl Places {
     /// The shape of the rectangles of a map.
     pub fn of(&self, map: Maps) -> Maps {
         Maps { images: self.corners.len(), height: self.size.0, width: self.size.1, ..map }
+    }
+}
+
+/// A rectangle whose values lie row by row.
+pub(super) struct Rectangle {
+    /// The upper left corner.
+    pub corner: (isize, isize),
+    /// Height and width.
+    pub size: (usize, usize),
+}
+
+impl Rectangle {
+    fn ends(&self) -> (isize, isize) {
+        (self.corner.0 + self.size.0 as isize, self.corner.1 + self.size.1 as isize)
+    }
+
+    /// Whether `other` lies inside.
+    pub fn holds(&self, other: &Self) -> bool {
+        let (ends, others) = (self.ends(), other.ends());
+        self.corner.0 <= other.corner.0
+            && self.corner.1 <= other.corner.1
+            && others.0 <= ends.0
+            && others.1 <= ends.1
+    }
+
+    /// Copies what both have in common.
+    pub fn copy<T: Copy>(&self, source: &Self, values: &[T], out: &mut [T], channels: usize) {
+        let (ends, others) = (self.ends(), source.ends());
+        let rows = self.corner.0.max(source.corner.0)..ends.0.min(others.0);
+        let columns = self.corner.1.max(source.corner.1)..ends.1.min(others.1);
+        if columns.is_empty() {
+            return;
+        }
+        let len = (columns.end - columns.start) as usize * channels;
+        let at = |of: &Self, row: isize| {
+            ((row - of.corner.0) as usize * of.size.1 + (columns.start - of.corner.1) as usize) * channels
+        };
+        for row in rows {
+            let (to, from) = (at(self, row), at(source, row));
+            out[to..to + len].copy_from_slice(&values[from..from + len]);
+        }
     }
 }
 

@@ -42,7 +42,7 @@ impl<T: Element> Chain<T> {
     ) -> Result<(), E> {
         let convs = self.steps.iter().zip(rules).filter_map(|(step, rule)| match step {
             Step::Conv(conv) => Some((&**conv, rule.conv)),
-            Step::MaxPool { .. } | Step::Encoder { .. } => None,
+            Step::MaxPool { .. } | Step::Subsample { .. } | Step::Encoder { .. } => None,
         });
         let convs: Vec<_> = convs.enumerate().collect();
         convs.into_par_iter().try_for_each(|(index, (conv, rule))| conv.prepare(rule, || weight(index)))
@@ -57,10 +57,10 @@ impl<T: Element> Chain<T> {
         self.steps.iter().zip(rules).all(fits)
     }
 
-    /// The value that pools took `value` from.
+    /// The value that pools and shortcuts took `value` from.
     fn source(&self, value: usize) -> usize {
         match self.made(value) {
-            Some(Step::MaxPool { from, .. }) => self.source(*from),
+            Some(Step::MaxPool { from, .. } | Step::Subsample { from, .. }) => self.source(*from),
             _ => value,
         }
     }
@@ -120,11 +120,10 @@ impl<T: Element> Back<'_, T> {
                     books[index] = self.conv(step, rule, (own, sum), g);
                 }
                 (Step::MaxPool { pool, from }, Left::Pooled { taken, .. }) => {
-                    let mut dx = self.room(self.trace.shapes[*from]);
-                    dx.fill(T::ZERO);
-                    pool.input_gradient(self.trace.shapes[*from], &g, taken, &mut dx);
-                    self.hand(*from, dx);
-                    self.space.put(g);
+                    self.moved(*from, g, |shape, g, dx| pool.input_gradient(shape, g, taken, dx));
+                }
+                (Step::Subsample { subsample, from }, _) => {
+                    self.moved(*from, g, |shape, g, dx| subsample.input_gradient(shape, g, dx));
                 }
                 _ => {}
             }
@@ -145,6 +144,16 @@ impl<T: Element> Back<'_, T> {
                 self.space.put(dx);
             }
         }
+    }
+
+    /// A step that took its values from other places: `back` adds the signal `g` to where they came from.
+    fn moved(&mut self, from: usize, g: Buffer<T>, back: impl FnOnce(Maps, &[T], &mut [T])) {
+        let shape = self.trace.shapes[from];
+        let mut dx = self.room(shape);
+        dx.fill(T::ZERO);
+        back(shape, &g, &mut dx);
+        self.hand(from, dx);
+        self.space.put(g);
     }
 
     /// One convolution that gave `own`, with what was added to it `sum`.

@@ -67,7 +67,7 @@ pub(super) enum Left<T> {
         own: Vec<T>,
         sum: Vec<T>,
     },
-    /// For rules: the elements that a pool took.
+    /// For rules: the elements that a pool took, none where values were copied as they are.
     Pooled {
         taken: Vec<u8>,
         out: Vec<T>,
@@ -107,6 +107,14 @@ impl Keep {
             Self::ForRules => Left::Pooled { taken, out: out.to_vec() },
             Self::ForBack => Left::Marks(taken),
             Self::Nothing => Left::Nothing,
+        }
+    }
+
+    /// What a step leaves that copied values to `out`.
+    fn of_copy<T: Copy>(self, out: &[T]) -> Left<T> {
+        match self {
+            Self::ForRules => Left::Pooled { taken: Vec::new(), out: out.to_vec() },
+            Self::ForBack | Self::Nothing => Left::Nothing,
         }
     }
 
@@ -282,6 +290,10 @@ impl<T: Element> Chain<T> {
                     pool.forward(shape, x, &mut out, &mut marks);
                     keep.of_pool(marks, &out)
                 }
+                Step::Subsample { subsample, .. } => {
+                    subsample.forward(shape, x, &mut out);
+                    keep.of_copy(&out)
+                }
                 Step::Encoder { encoder, .. } => {
                     keep.or_drop(Left::Encoder(Box::new(encoder.forward(shape, x, &mut out, space))))
                 }
@@ -311,10 +323,12 @@ impl<T: Element> Chain<T> {
             };
             match step {
                 Step::MaxPool { pool, .. } => {
-                    if onto == Onto::Nothing {
-                        dx.fill(T::ZERO);
-                    }
+                    onto.begin(&mut dx);
                     pool.input_gradient(trace.shapes[from], &g, trace.left[index].marks(), &mut dx);
+                }
+                Step::Subsample { subsample, .. } => {
+                    onto.begin(&mut dx);
+                    subsample.input_gradient(trace.shapes[from], &g, &mut dx);
                 }
                 Step::Encoder { encoder, .. } => {
                     let Left::Encoder(kept) = &trace.left[index] else { continue };

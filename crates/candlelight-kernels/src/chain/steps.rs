@@ -9,7 +9,7 @@ impl<T: Element> Step<T> {
     pub(super) fn from(&self) -> usize {
         match self {
             Self::Conv(step) => step.from,
-            Self::MaxPool { from, .. } | Self::Encoder { from, .. } => *from,
+            Self::MaxPool { from, .. } | Self::Subsample { from, .. } | Self::Encoder { from, .. } => *from,
         }
     }
 
@@ -17,6 +17,7 @@ impl<T: Element> Step<T> {
         match self {
             Self::Conv(step) => Some(step.conv.window()),
             Self::MaxPool { pool, .. } => Some(pool.window()),
+            Self::Subsample { subsample, .. } => Some(subsample.window()),
             Self::Encoder { .. } => None,
         }
     }
@@ -25,15 +26,20 @@ impl<T: Element> Step<T> {
     pub(super) fn changes(&self) -> usize {
         match self {
             Self::Conv(step) => usize::from(step.plus.is_some()) + usize::from(step.end == End::Rectified),
-            Self::MaxPool { .. } | Self::Encoder { .. } => 0,
+            Self::MaxPool { .. } | Self::Subsample { .. } | Self::Encoder { .. } => 0,
         }
     }
 
     pub(super) fn plus(&self) -> Option<usize> {
         match self {
             Self::Conv(step) => step.plus,
-            Self::MaxPool { .. } | Self::Encoder { .. } => None,
+            Self::MaxPool { .. } | Self::Subsample { .. } | Self::Encoder { .. } => None,
         }
+    }
+
+    /// Whether it is one of a model's layers.
+    pub(super) fn is_layer(&self) -> bool {
+        !matches!(self, Self::Subsample { .. })
     }
 
     pub(super) fn uses(&self, value: usize) -> bool {

@@ -88,6 +88,24 @@ proptest! {
     }
 
     #[test]
+    fn a_shortcut_without_weights_is_a_projection_onto_its_own_channels(
+        from in sizes(), stride in 1usize..4, before in 0usize..3, after in 0usize..3,
+    ) {
+        let (inputs, outputs) = (from.channels, before + from.channels + after);
+        let weight: Vec<f64> = (0..outputs * inputs).map(|at| f64::from(u8::from(at / inputs == before + at % inputs))).collect();
+        let (mut copied, mut projected) = (Chain::default(), Chain::default());
+        copied.subsample(copied.input(), Subsample { stride, before, after }).unwrap();
+        projected.conv(projected.input(), Window::square(1, stride, 0), inputs, &weight, vec![0.0; outputs]).unwrap();
+        let x = wave(from.elements(), 0.37);
+        let ran = [&copied, &projected].map(|chain| {
+            let (y, passed) = run(&[chain], (Order::ChannelsFirst, from), &x, Keep::ForBack).unwrap();
+            let dx = input_gradient(&[chain], &passed, &wave(y.len(), 0.53));
+            (y, dx)
+        });
+        prop_assert_eq!(&ran[0], &ran[1]);
+    }
+
+    #[test]
     fn blocks_with_and_without_a_projection_equal_their_layers(from in sizes(), stride in 1usize..3) {
         let (inner, outputs) = (4, 3);
         let (first, second) = (Window::square(3, stride, 1), Window::square(3, 1, 1));
@@ -286,7 +304,7 @@ fn the_pass_back_runs_on_another_pool_than_the_pass_forward() {
     assert_eq!(pool.install(|| input_gradient(&[&chain], &passed, &g)), here);
 }
 
-/// A stem with a pool, a block whose shortcut is strided, and one around which the input goes: two chains.
+/// A stem with a pool, blocks whose shortcuts are strided, and one around which the input goes: two chains.
 fn residual_chains(channels: usize) -> [Chain<f64>; 2] {
     let conv = |chain: &mut Chain<f64>, x, window: Window, inputs: usize, outputs: usize| {
         let weight = wave(outputs * inputs * window.kernel.0 * window.kernel.1, 0.71 + inputs as f64);
@@ -305,7 +323,11 @@ fn residual_chains(channels: usize) -> [Chain<f64>; 2] {
     let x = blocks.relu(x).unwrap();
     let y = conv(&mut blocks, x, Window::square(3, 1, 1), 6, 6);
     let y = blocks.add(y, x).unwrap();
-    blocks.relu(y).unwrap();
+    let y = blocks.relu(y).unwrap();
+    let side = blocks.subsample(y, Subsample { stride: 2, before: 1, after: 2 }).unwrap();
+    let z = conv(&mut blocks, y, Window::square(3, 2, 1), 6, 9);
+    let z = blocks.add(z, side).unwrap();
+    blocks.relu(z).unwrap();
     [stem, blocks]
 }
 
@@ -318,7 +340,8 @@ proptest! {
         let from = Maps { images: corners.len(), height, width, channels };
         let chains = residual_chains(channels);
         let chains: Vec<_> = chains.iter().collect();
-        let image = wave(height * width * channels, 0.37);
+        let known_len = height * width * channels;
+        let image = wave(known_len, 0.37);
         let (mut x, mut changed) = (Vec::new(), Vec::new());
         for &(row, column, tall, wide) in &corners {
             let (row, column) = (row.min(height - 1), column.min(width - 1));
@@ -338,6 +361,12 @@ proptest! {
         let (again, work) = run_changed(&chains, &known, &changed, &x).unwrap();
         prop_assert!(close(&again, &whole));
         prop_assert!(work.reached <= work.done && work.done <= work.whole);
+        let one = |(image, region): (usize, &Region)| {
+            let x = &x[image * known_len..][..known_len];
+            run_changed(&chains, &known, std::slice::from_ref(region), x).unwrap().0
+        };
+        let alone: Vec<f64> = changed.iter().enumerate().flat_map(one).collect();
+        prop_assert_eq!(alone, again, "what comes out depends on the neighbours");
     }
 }
 

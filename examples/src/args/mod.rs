@@ -1,119 +1,13 @@
 //! The command line.
 
+mod examples;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
-const EXAMPLES: &str = "\
-Examples:
-  candlelight explain                                 a made-up scene, every method, into candlelight-out/
-  candlelight explain cat.jpg --model microsoft/resnet-18 --method grad-cam,integrated-gradients
-  candlelight explain cat.jpg --model ./my-vit --target tabby --device cuda
-  candlelight layers --model bundled-vit
-  candlelight explain cat.jpg --report                with a page for the browser
-  candlelight serve                                   that page for images that a browser uploads
-  candlelight compare                                 methods beside each other and beside chance, by numbers
-  candlelight score                                   what the bundled models reach, measured here";
-
-const EXPLAIN_EXAMPLES: &str = "\
-Examples:
-  candlelight explain                                 a made-up scene with a known answer
-  candlelight explain --seed 11 --model bundled-vit   another scene, another model
-  candlelight explain cat.jpg dog.jpg --model microsoft/resnet-18 --method grad-cam --target tabby
-  candlelight explain cat.jpg --model ./my-resnet --method grad-cam --layer 'resnet.encoder.stages.*'
-  candlelight explain --model bundled-vit --method raw-attention --layer vit.encoder.layer.2.attention.attention --head 1
-  candlelight explain --method integrated-gradients --baseline blur:8 --until 0.01
-  candlelight explain cat.jpg --model microsoft/resnet-18 --contrast 'tiger cat' --report
-  candlelight explain --json | jq '.methods[] | {name, seconds}'
-
-Reading the table:
-  residual         how far the map's sum is from f(x) - f(x'), relative to that difference
-  input, biases    what rules brought of the score to the input, and what biases absorbed; the rest of it went
-                   elsewhere: to stabilisers, and to a class token and positions in a transformer
-  standard error   what sampling left: the error's norm relative to the map's; more steps make it smaller
-  hit, 40 % inside the map's maximum lies in the object, and so much of its positive part
-
-Files, in DIR (with several images in a folder of DIR for each):
-  <image>.png            the image beside all maps
-  <image>.<method>.png   one map over the image
-  maps.safetensors       the raw maps, one tensor per method
-  record.json            everything needed to repeat the run
-  report.html            with --report, all of it on one page for the browser";
-
-const CRITERIA_EXAMPLES: &str = "\
-Examples:
-  candlelight criteria
-  candlelight criteria --json | jq '.[] | select(.allocates_completely) | .method'
-
-What the columns mean, how they are measured and why methods fail: docs/criteria.md";
-
-#[cfg(feature = "evaluate")]
-const EVALUATE_EXAMPLES: &str = "\
-Examples:
-  candlelight evaluate photos/ --model microsoft/resnet-18 --methods grad-cam,saliency --metrics deletion,insertion
-  candlelight evaluate manifest.jsonl --methods grad-cam --metrics pointing-game --out hits.parquet
-  candlelight evaluate photos/ --methods grad-cam --metrics road --shard 0/4      the first of four parts
-  candlelight merge results.*-of-4.parquet --out results.parquet
-
-A data set is a folder `class/image.png`, or a manifest: lines of JSON such as
-{\"image\": \"a.png\", \"target\": \"cat\", \"mask\": \"a-mask.png\"}, or CSV with these columns. Without `--shard` the part is read
-from SLURM_ARRAY_TASK_ID and SLURM_ARRAY_TASK_COUNT, or from JOB_COMPLETION_INDEX and JOB_COMPLETIONS.
-
-Every image that is done is written into a journal beside the results. Whenever the command ends, the same command goes on
-from there; all parts merged are the results of one run, byte for byte.";
-
 /// Explains predictions of image models, and says how far the explanation can be trusted
-#[cfg(feature = "serve")]
-const SERVE_EXAMPLES: &str = "\
-Examples:
-  candlelight serve                                   the bundled models, on http://127.0.0.1:7878
-  candlelight serve --model microsoft/resnet-18,bundled-vit
-  candlelight serve --bind 0.0.0.0:8080 --host lab.example   for everybody who reaches this machine
-  curl --data-binary @cat.jpg -H 'Content-Type: image/jpeg' 'http://127.0.0.1:7878/explain?method=grad-cam'";
-
-const COMPLETIONS_EXAMPLES: &str = "\
-Examples:
-  candlelight completions bash > ~/.local/share/bash-completion/completions/candlelight
-  candlelight completions zsh > ~/.zfunc/_candlelight
-  candlelight completions fish > ~/.config/fish/completions/candlelight.fish";
-
-const LAYERS_EXAMPLES: &str = "\
-Examples:
-  candlelight layers --model bundled-vit
-  candlelight layers --model ./my-resnet --rules epsilon-plus   the rule that each layer gets
-  candlelight layers --json | jq '.[].name'";
-
-const METHODS_EXAMPLES: &str = "\
-Examples:
-  candlelight methods
-  candlelight methods --json | jq -r '.[] | select(.family == \"Path\").name'";
-
-const MODELS_EXAMPLES: &str = "\
-Examples:
-  candlelight models
-  candlelight models --json | jq -r '.[0].labels[]'";
-
-const CHECK_EXAMPLES: &str = "\
-Examples:
-  candlelight check                                   a bundled model at a scene
-  candlelight check cat.jpg --model ./my-vit";
-
-const SCENE_EXAMPLES: &str = "\
-Examples:
-  candlelight scene --seed 11
-  candlelight scene --pair --out two-objects";
-
-const CRITERIA_EXAMPLES: &str = "\
-Examples:
-  candlelight criteria
-  candlelight criteria --json";
-
-const SCORE_EXAMPLES: &str = "\
-Examples:
-  candlelight score
-  candlelight score --scenes 50 --path-scenes 20 --accuracy-scenes 200 --json   a quick look";
-
 #[derive(Parser)]
-#[command(name = "candlelight", version, after_help = EXAMPLES, arg_required_else_help = true)]
+#[command(name = "candlelight", version, after_help = examples::ALL, arg_required_else_help = true)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -126,17 +20,17 @@ pub enum Command {
     /// Lists the layers of a model in the order in which they run
     Layers(Layers),
     /// Lists the methods of explaining
-    #[command(after_help = METHODS_EXAMPLES)]
+    #[command(after_help = examples::METHODS)]
     Methods(Json),
     /// Says which models can be explained
-    #[command(after_help = MODELS_EXAMPLES)]
+    #[command(after_help = examples::MODELS)]
     Models(Json),
     /// Checks that a model's gradients are its derivatives
     Check(Check),
     /// Draws a scene with its ground truth
     Scene(Scene),
     /// Measures how fourteen methods share out effects that are known
-    #[command(after_help = CRITERIA_EXAMPLES)]
+    #[command(after_help = examples::CRITERIA)]
     Criteria(Json),
     /// Compares methods by metrics, with intervals and beside a map at random
     Compare(Compare),
@@ -177,7 +71,7 @@ pub enum DeviceName {
 }
 
 #[derive(Args)]
-#[command(after_help = EXPLAIN_EXAMPLES)]
+#[command(after_help = examples::EXPLAIN)]
 pub struct Explain {
     /// Images to explain; without any, a scene is made from the seed
     #[arg(value_name = "IMAGE")]
@@ -239,7 +133,7 @@ pub struct Explain {
 }
 
 #[derive(Args)]
-#[command(after_help = LAYERS_EXAMPLES)]
+#[command(after_help = examples::LAYERS)]
 pub struct Layers {
     #[command(flatten)]
     pub model: ModelArgs,
@@ -259,7 +153,7 @@ pub struct Json {
 }
 
 #[derive(Args)]
-#[command(after_help = CHECK_EXAMPLES)]
+#[command(after_help = examples::CHECK)]
 pub struct Check {
     /// The image at which the gradients are checked; without one, a scene
     #[arg(value_name = "IMAGE")]
@@ -272,7 +166,7 @@ pub struct Check {
 }
 
 #[derive(Args)]
-#[command(after_help = SCENE_EXAMPLES)]
+#[command(after_help = examples::SCENE)]
 pub struct Scene {
     /// The seed of the scene
     #[arg(long, default_value_t = 0, value_name = "N")]
@@ -287,7 +181,7 @@ pub struct Scene {
 
 #[cfg(feature = "evaluate")]
 #[derive(Args)]
-#[command(after_help = EVALUATE_EXAMPLES)]
+#[command(after_help = examples::EVALUATE)]
 pub struct Evaluate {
     /// A folder `class/image.png`, one with a manifest, or the manifest itself
     #[arg(value_name = "DATASET")]
@@ -325,24 +219,8 @@ pub struct Merge {
     pub out: PathBuf,
 }
 
-const COMPARE_EXAMPLES: &str = "\
-Examples:
-  candlelight compare                                 20 scenes with a known answer
-  candlelight compare --scenes 100 --methods grad-cam,lrp,rise --metrics pointing-game,road
-  candlelight compare photos/*.jpg --model microsoft/resnet-18 --metrics insertion,deletion --json
-
-Reading the table:
-  mean [95 %]      over the images, and between which values it lies (bootstrap, BCa)
-  beside random    better or worse than a map at random where the difference image by image says so
-  =                not told from the method of the best mean by these images
-
-Files, in DIR:
-  compare.json     the table
-  compare.csv      a line for every image
-  compare.png      the curves of metrics that have some, also as .svg";
-
 #[derive(Args)]
-#[command(after_help = COMPARE_EXAMPLES)]
+#[command(after_help = examples::COMPARE)]
 pub struct Compare {
     /// Images; without any, scenes are made from the seed, and their objects are the ground truth
     #[arg(value_name = "IMAGE")]
@@ -381,19 +259,8 @@ pub struct Compare {
     pub json: bool,
 }
 
-const DISTILL_EXAMPLES: &str = "\
-Examples:
-  candlelight distill                                 500 scenes, into candlelight-out/
-  candlelight distill --images 20                     a first look; asked for more later, it goes on from there
-  candlelight distill --model bundled-vit --json
-
-Files, in DIR:
-  distill.png, .svg      the curves with their intervals
-  distill.csv, .json     the same as numbers
-  distill.jsonl          what is measured already: an interrupted run goes on from here";
-
 #[derive(Args)]
-#[command(after_help = DISTILL_EXAMPLES)]
+#[command(after_help = examples::DISTILL)]
 pub struct Distill {
     #[command(flatten)]
     pub model: ModelArgs,
@@ -417,16 +284,8 @@ pub struct Distill {
     pub json: bool,
 }
 
-const ROAR_EXAMPLES: &str = "\
-Examples:
-  candlelight roar --method grad-cam,integrated-gradients
-  candlelight roar --train 200 --epochs 2 --runs 1 --shares 0.5      a first look, in a minute
-
-Every method and the random control train shares x runs models, each on `--train` scenes `--epochs` times over. Weights
-start from an unseeded generator: a repeated run gives other accuracies, and the intervals say how far they are apart.";
-
 #[derive(Args)]
-#[command(after_help = ROAR_EXAMPLES)]
+#[command(after_help = examples::ROAR)]
 pub struct Roar {
     /// Methods, separated by commas; a map at random stands beside them
     #[arg(
@@ -469,7 +328,7 @@ pub struct Roar {
 }
 
 #[derive(Args)]
-#[command(after_help = SCORE_EXAMPLES)]
+#[command(after_help = examples::SCORE)]
 pub struct Score {
     /// Scenes on which Grad-CAM is measured
     #[arg(long, default_value_t = 500, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -490,7 +349,7 @@ pub struct Score {
 
 #[cfg(feature = "serve")]
 #[derive(Args)]
-#[command(after_help = SERVE_EXAMPLES)]
+#[command(after_help = examples::SERVE)]
 pub struct Serve {
     /// Models to choose from, separated by commas; see `explain`
     #[arg(short, long, value_delimiter = ',', default_values = candlelight::models::bundled::NAMES, value_name = "MODEL")]
@@ -522,7 +381,7 @@ pub struct Serve {
 }
 
 #[derive(Args)]
-#[command(after_help = COMPLETIONS_EXAMPLES)]
+#[command(after_help = examples::COMPLETIONS)]
 pub struct Completions {
     /// The shell
     #[arg(value_enum)]

@@ -21,13 +21,15 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use candle_core::DType;
+use candlelight_core::Model;
+use candlelight_core::nn::without_winograd;
 use candlelight_tests::compare::{Allowed, check, with_signs_of};
 use candlelight_tests::folders::{Place, VARIABLE, label, places};
 use candlelight_tests::{Case, Folder};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use methods::{METHODS, Run, Setup};
-use not_yet::{EXCEPTIONS, NOT_YET};
+use not_yet::{EXCEPTIONS, NOT_YET, WITHOUT_WINOGRAD};
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -99,8 +101,18 @@ fn trial(folder: &Arc<Folder>, index: usize, dtype: DType, run: Run) -> Trial {
     let test = move || compare(&folder, &folder.cases()[index], dtype, run).map_err(failed);
     match exception {
         Some((_, _, reason)) => Trial::test(name, test).with_kind(*reason).with_ignored_flag(true),
+        None if is_without_winograd(case, dtype) => Trial::test(name, test).with_kind(WITHOUT_WINOGRAD.1),
         None => Trial::test(name, test),
     }
+}
+
+fn is_without_winograd(case: &Case, dtype: DType) -> bool {
+    dtype == DType::F32 && WITHOUT_WINOGRAD.0.contains(&case.id.as_str())
+}
+
+fn model_of(folder: &Folder, case: &Case, dtype: DType) -> Result<Box<dyn Model + Send>> {
+    let open = || folder.model(&case.model, dtype);
+    if is_without_winograd(case, dtype) { without_winograd(open) } else { open() }
 }
 
 fn failed(error: anyhow::Error) -> Failed {
@@ -109,7 +121,7 @@ fn failed(error: anyhow::Error) -> Failed {
 
 /// Runs the method and holds every expected output against what came out.
 fn compare(folder: &Folder, case: &Case, dtype: DType, run: Run) -> Result<()> {
-    let model = folder.model(&case.model, dtype)?;
+    let model = model_of(folder, case, dtype)?;
     let x = folder.input(case, dtype)?;
     let inputs = folder.tensors(&case.input.file)?;
     let outputs = run(&Setup { folder, model: &*model, case, x, inputs, dtype })?;

@@ -1,8 +1,9 @@
 //! `candlelight criteria`: how fourteen methods share out effects that are known.
 
 use crate::args;
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::term;
+use crate::write;
 use candlelight::metrics::criteria::{Verdict, candidates, judge, probes};
 use serde::Serialize;
 
@@ -29,8 +30,7 @@ pub fn run(args: &args::Json) -> Result<()> {
     let judged = candidates().into_iter().map(|candidate| Ok(row(judge(&candidate, &probes)?)));
     let rows = judged.collect::<Result<Vec<Row>>>()?;
     if args.json {
-        let text = serde_json::to_string_pretty(&rows);
-        term::say(&text.map_err(|error| Failure::result(error.to_string(), "please report this"))?);
+        term::say(&write::json(&rows)?);
         return Ok(());
     }
     let titles = ["", "covers all effects", "none to others", "allocates completely"];

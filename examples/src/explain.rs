@@ -199,7 +199,7 @@ impl Stage for Terminal<'_> {
     }
 
     fn skipped(&self, method: &'static Method, reason: &str) {
-        let (width, short) = (self.width, reason.split("; ").next().unwrap_or(reason));
+        let (width, short) = (self.width, words::short(reason));
         self.job.say(&paint(DIM, format!("{:<width$}  {:>10}  {short}", method.name, "skipped")));
     }
 }

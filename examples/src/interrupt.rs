@@ -1,5 +1,6 @@
 //! Ctrl-C: the first one is a request, the second one is obeyed at once.
 
+use std::ops::ControlFlow;
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -28,4 +29,9 @@ pub fn leave(message: &str) -> ! {
 /// Whether Ctrl-C was pressed.
 pub fn asked() -> bool {
     ASKED.load(Ordering::Relaxed)
+}
+
+/// Whether to go on.
+pub fn go_on() -> ControlFlow<()> {
+    if asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }

@@ -194,13 +194,13 @@ fn is_unsuited(error: &Error) -> bool {
 }
 
 /// The likeliest classes, most likely first; of equals the first.
-fn top(logits: &[f64]) -> Vec<(usize, f64)> {
+pub fn top(logits: &[f64]) -> Vec<(usize, f64)> {
     let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let sum: f64 = logits.iter().map(|logit| (logit - most).exp()).sum();
-    let mut classes: Vec<_> = logits.iter().map(|logit| (logit - most).exp() / sum).enumerate().collect();
+    let mut classes: Vec<_> = logits.iter().copied().enumerate().collect();
     classes.sort_by(|a, b| b.1.total_cmp(&a.1));
     classes.truncate(SHOWN);
-    classes
+    classes.into_iter().map(|(class, logit)| (class, (logit - most).exp() / sum)).collect()
 }
 
 #[cfg(test)]
@@ -209,8 +209,8 @@ mod tests {
 
     #[test]
     fn probabilities_sum_to_one_however_large_the_logits_are() {
-        let top = top(&[1000.0, 1000.0, 998.0]);
-        assert_eq!(top[0].0, 0);
+        let top = top(&[998.0, 1000.0, 1000.0]);
+        assert_eq!(top.iter().map(|class| class.0).collect::<Vec<_>>(), [1, 2, 0]);
         assert!((top.iter().map(|class| class.1).sum::<f64>() - 1.0).abs() < 1e-12);
     }
 }

@@ -1,10 +1,11 @@
 //! `candlelight layers`, `methods` and `models`.
 
 use crate::args;
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::model::Opened;
 use crate::term::{self, DIM, paint};
 use crate::words;
+use crate::write;
 use candlelight::image::RgbImage;
 use candlelight::models::bundled;
 use candlelight::{Composite, LayerInfo, METHODS, Method, PlannedLayer, Rule};
@@ -115,7 +116,6 @@ fn parameters(name: &str) -> Result<usize> {
 }
 
 fn print(value: &Value) -> Result<()> {
-    let text = serde_json::to_string_pretty(value);
-    term::say(&text.map_err(|error| Failure::result(error.to_string(), "please report this"))?);
+    term::say(&write::json(value)?);
     Ok(())
 }

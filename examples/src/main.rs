@@ -16,8 +16,10 @@ mod failure;
 mod features;
 mod interrupt;
 mod job;
+mod journal;
 mod list;
 mod method;
+mod metric;
 mod model;
 mod progress;
 mod record;
@@ -27,6 +29,7 @@ mod scene;
 mod score;
 #[cfg(feature = "serve")]
 mod serve;
+mod style;
 mod subject;
 mod target;
 mod term;

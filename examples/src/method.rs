@@ -5,6 +5,7 @@ use crate::baseline;
 use crate::failure::{Failure, Result};
 use crate::features;
 use crate::job::{Job, Watch};
+use crate::metric;
 use crate::model::{Opened, Origin};
 use crate::subject::{Subject, Truth};
 use candle_core::Tensor;
@@ -36,7 +37,7 @@ pub enum Wish {
 impl Selection {
     /// What `--method` says; a method named twice runs once.
     pub fn of(names: &[String]) -> Result<Self> {
-        let names: Vec<&str> = names.iter().map(|name| name.trim()).filter(|name| !name.is_empty()).collect();
+        let names: Vec<&str> = metric::listed(names).collect();
         if names.contains(&"all") {
             return Ok(Self { methods: METHODS.iter().collect(), wish: Wish::WhatSuits });
         }
@@ -58,7 +59,6 @@ impl Selection {
 }
 
 /// The settings of every method where the command line says nothing.
-#[cfg(feature = "evaluate")]
 pub fn plain_settings(model: &Opened) -> Result<Settings> {
     Ok(Settings { references: known_references(model)?, ..Settings::default() })
 }

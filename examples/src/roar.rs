@@ -6,20 +6,20 @@ use crate::interrupt;
 use crate::method::Selection;
 use crate::model::Opened;
 use crate::progress::Bar;
+use crate::style;
 use crate::subject::picture;
 use crate::term;
 use crate::words;
 use crate::write;
 use candle_core::{D, DType, Device, Module, Tensor};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW, VarBuilder, VarMap, loss};
-use candlelight::image::{Chart, Charts, OKABE_ITO, Series, Stroke, Ticks};
+use candlelight::image::{Chart, Charts, Series, Ticks};
 use candlelight::metrics::{Bootstrap, Estimate, Explained, RandomMap, Retrained, Retraining, Roar};
 use candlelight::models::resnet::{Block, ResNet, ResNetConfig, Stage};
 use candlelight::models::scenes::Scene;
 use candlelight::{Attribution, Explain, Progress, Query, Settings, Target};
 use serde::Serialize;
 use std::cell::Cell;
-use std::fs;
 use std::ops::ControlFlow;
 
 /// The first scene seed of the training here: no scene that the bundled models have seen.
@@ -186,14 +186,9 @@ fn reached(method: &str, retrained: &Retrained) -> Result<Vec<Reached>> {
 }
 
 fn show(args: &args::Roar, reached: &[Reached]) -> Result<()> {
-    let json = serde_json::to_string_pretty(reached);
-    let json = json.map_err(|error| Failure::result(error.to_string(), "please report this"))?;
-    let path = args.out.join("roar.json");
-    fs::write(&path, format!("{json}\n")).map_err(|error| Failure::unwritable(&path, error))?;
-    for name in ["roar.svg", "roar.png"] {
-        let path = args.out.join(name);
-        charts(args, reached).save(&path).map_err(|error| Failure::unwritable(&path, error))?;
-    }
+    let json = write::json(&reached)?;
+    write::text(&args.out, "roar.json", &format!("{json}\n"))?;
+    write::charts(&charts(args, reached), &args.out, "roar")?;
     match args.json {
         true => term::say(&json),
         false => table(args, reached),
@@ -226,10 +221,7 @@ fn charts(args: &args::Roar, reached: &[Reached]) -> Charts {
     let chart = lines.fold(chart, |chart, (index, line)| {
         let points: Vec<_> = line.iter().map(|it| (it.share, it.mean)).collect();
         let band: Option<Vec<_>> = line.iter().map(|it| it.interval).collect();
-        let (color, stroke) = match index {
-            0 => ([120; 3], Stroke::Dotted),
-            _ => (OKABE_ITO[(index - 1) % OKABE_ITO.len()], Stroke::Solid),
-        };
+        let (color, stroke) = if index == 0 { style::CONTROL } else { style::of(index - 1) };
         let series = Series::new(&line[0].method, points, color).stroke(stroke);
         chart.curve(series.band(band.unwrap_or_default()))
     });

@@ -8,6 +8,7 @@ use crate::progress::Bar;
 use crate::subject::picture;
 use crate::term;
 use crate::words::percent;
+use crate::write;
 use candle_core::{Device, Module, Tensor};
 use candlelight::metrics::PointingGame;
 use candlelight::models::Model;
@@ -64,8 +65,7 @@ pub fn run(args: &args::Score) -> Result<()> {
     let scores = bundled::NAMES.map(|name| Score::measure(name, args));
     let scores = scores.into_iter().collect::<Result<Vec<_>>>()?;
     if args.json {
-        let text = serde_json::to_string_pretty(&scores);
-        term::say(&text.map_err(|error| Failure::result(error.to_string(), "please report this"))?);
+        term::say(&write::json(&scores)?);
         return Ok(());
     }
     let mut rows = vec![["", bundled::NAMES[0], bundled::NAMES[1]].map(String::from).to_vec()];
@@ -219,10 +219,7 @@ impl Batch {
     }
 
     fn residual(&self, model: &Opened) -> Result<Vec<f64>> {
-        let query = Query::new(&self.input(model)?).on_progress(|_| match interrupt::asked() {
-            true => std::ops::ControlFlow::Break(()),
-            false => std::ops::ControlFlow::Continue(()),
-        });
+        let query = Query::new(&self.input(model)?).on_progress(|_| interrupt::go_on());
         let map = IntegratedGradients::default().steps(STEPS).attribute(&model.loaded.model, &query);
         match map {
             Err(candlelight::Error::Cancelled { .. }) => Err(stopped()),

@@ -115,6 +115,11 @@ pub fn one(noun: &str) -> String {
     format!("{} {noun}", if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" })
 }
 
+/// What a message says, without the next step that it offers.
+pub fn short(message: &str) -> &str {
+    message.split("; ").next().unwrap_or(message)
+}
+
 /// The first of a label's synonyms.
 pub fn label(label: &str) -> String {
     label.split(',').next().unwrap_or(label).trim().to_owned()

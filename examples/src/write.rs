@@ -5,7 +5,8 @@ use crate::job::{Explained, Job};
 use crate::method::Finished;
 use crate::record::Record;
 use crate::words;
-use candlelight::image::{Heatmap, Panel, SideBySide};
+use candlelight::image::{Charts, Heatmap, Panel, SideBySide};
+use serde::Serialize;
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,26 @@ pub fn folder(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(|error| Failure::unwritable(path, error))
 }
 
+/// A text in a folder.
+pub fn text(folder: &Path, name: &str, text: &str) -> Result<()> {
+    let path = folder.join(name);
+    fs::write(&path, text).map_err(|error| Failure::unwritable(&path, error))
+}
+
+/// Charts in a folder, as SVG and as PNG.
+pub fn charts(charts: &Charts, folder: &Path, stem: &str) -> Result<()> {
+    ["svg", "png"].into_iter().try_for_each(|ending| {
+        let path = folder.join(format!("{stem}.{ending}"));
+        charts.save(&path).map_err(|error| Failure::unwritable(&path, error))
+    })
+}
+
+/// A value as JSON for people.
+pub fn json(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string_pretty(value)
+        .map_err(|error| Failure::result(error.to_string(), "please report this"))
+}
+
 /// One map over the picture.
 pub fn overlay(explained: &Explained, finished: &Finished, folder: &Path) -> Result<()> {
     let path = folder.join(explained.picture(finished));
@@ -32,10 +53,7 @@ pub fn all(job: &Job, explained: &Explained, folder: &Path) -> Result<PathBuf> {
     let sheet = folder.join(format!("{}.png", explained.subject.stem));
     side_by_side(job, explained)?.save(&sheet).map_err(|error| Failure::unwritable(&sheet, error))?;
     maps(explained, &folder.join(MAPS))?;
-    let path = folder.join(RECORD);
-    let json = serde_json::to_string_pretty(&Record::of(job, explained));
-    let json = json.map_err(|error| Failure::unwritable(&path, error))?;
-    fs::write(&path, json + "\n").map_err(|error| Failure::unwritable(&path, error))?;
+    text(folder, RECORD, &(json(&Record::of(job, explained))? + "\n"))?;
     Ok(sheet)
 }
 

@@ -2,9 +2,11 @@
 
 use super::Job;
 use super::measure::Column;
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
+use crate::style;
 use crate::term;
-use candlelight::image::{Chart, Charts, OKABE_ITO, Series, Stroke, Ticks};
+use crate::write;
+use candlelight::image::{Chart, Charts, Series, Ticks};
 use candlelight::metrics::{Bootstrap, Curve};
 
 /// Draws a chart for every metric with curves, if there is one.
@@ -30,10 +32,7 @@ pub fn save(job: &Job, columns: &[Vec<Column>]) -> Result<()> {
     if !any {
         return Ok(());
     }
-    for name in ["compare.svg", "compare.png"] {
-        let path = job.args.out.join(name);
-        charts.save(&path).map_err(|error| Failure::unwritable(&path, error))?;
-    }
+    write::charts(&charts, &job.args.out, "compare")?;
     if !job.args.json {
         term::say(&format!("wrote {} and .svg", job.args.out.join("compare.png").display()));
     }
@@ -43,12 +42,7 @@ pub fn save(job: &Job, columns: &[Vec<Column>]) -> Result<()> {
 /// The mean of a method's curves; none if it has none.
 fn series(name: &str, (place, control): (usize, bool), curves: &[Curve]) -> Result<Option<Series>> {
     let Some(first) = curves.first() else { return Ok(None) };
-    let stroke = match (control, place / OKABE_ITO.len()) {
-        (true, _) => Stroke::Dotted,
-        (false, 0) => Stroke::Solid,
-        (false, _) => Stroke::Dashed,
-    };
-    let color = if control { [120; 3] } else { OKABE_ITO[place % OKABE_ITO.len()] };
+    let (color, stroke) = if control { style::CONTROL } else { style::of(place) };
     if curves.len() == 1 {
         let points: Vec<_> = first.at.iter().copied().zip(first.values.iter().copied()).collect();
         return Ok(Some(Series::new(name, points, color).stroke(stroke)));

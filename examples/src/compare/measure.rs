@@ -6,7 +6,6 @@ use crate::model::Opened;
 use crate::subject::Subject;
 use candlelight::metrics::{self, Curve, Entry};
 use candlelight::{Error, Progress, Query, Target};
-use std::ops::ControlFlow;
 
 /// What a metric says of one image, or why it says nothing.
 pub type Value = Result<(f64, Option<Curve>), String>;
@@ -26,9 +25,8 @@ impl Question<'_> {
         contender: &Contender,
         metrics: &[&'static Entry],
     ) -> Result<Vec<Value>, Error> {
-        let go_on = |_| if interrupt::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         let query = Query::from((&subject.input, self.target.clone())).seed(self.seed);
-        let query = query.first_sample(index as u64).on_progress(go_on);
+        let query = query.first_sample(index as u64).on_progress(|_| interrupt::go_on());
         let model = &self.model.loaded.model;
         let map = contender.method.attribute(model, &query)?;
         if let Some(Progress { done, of }) = map.convergence().partial {

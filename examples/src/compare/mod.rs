@@ -6,12 +6,14 @@ mod table;
 
 use crate::args;
 use crate::failure::{Failure, Result};
-use crate::method::{Selection, Wish, references};
+use crate::method::{self, Selection, Wish};
+use crate::metric;
 use crate::model::{Opened, Origin};
 use crate::progress::Bar;
 use crate::subject::Subject;
 use crate::target;
 use crate::term::{self, YELLOW, paint};
+use crate::words;
 use crate::write;
 use candlelight::metrics::{Entry, METRICS, RandomMap};
 use candlelight::{Explain, Progress, Settings, Target};
@@ -58,11 +60,7 @@ pub fn run(args: &args::Compare) -> Result<()> {
 
 /// The methods asked for, and the control.
 fn contenders(args: &args::Compare, model: &Opened) -> Result<Vec<Contender>> {
-    let references = match model.origin {
-        Origin::Bundled => Some(references(model)?),
-        Origin::Elsewhere => None,
-    };
-    let settings = Settings { references, steps: args.steps, ..Settings::default() };
+    let settings = Settings { steps: args.steps, ..method::plain_settings(model)? };
     let Selection { methods, wish } = Selection::of(&args.methods)?;
     let named = |method: &'static candlelight::Method| {
         Ok(Contender { name: method.name.into(), method: method.with(&settings)?, wish })
@@ -77,23 +75,15 @@ fn contenders(args: &args::Compare, model: &Opened) -> Result<Vec<Contender>> {
 fn metrics(args: &args::Compare, model: &Opened) -> Result<Vec<&'static Entry>> {
     let truth = args.images.is_empty() && model.origin == Origin::Bundled;
     let suits = |entry: &&Entry| truth || !WITH_TRUTH.contains(&entry.name);
-    let names: Vec<&str> =
-        args.metrics.iter().map(|name| name.trim()).filter(|name| !name.is_empty()).collect();
+    let names: Vec<&str> = metric::listed(&args.metrics).collect();
     if names.contains(&"all") {
         return Ok(METRICS.iter().filter(suits).collect());
     }
-    let usual = WITH_TRUTH.iter().chain(&WITHOUT_TRUTH).map(|name| Entry::named(name));
     if names.is_empty() {
-        return Ok(usual.collect::<Result<Vec<_>, _>>()?.into_iter().filter(suits).collect());
+        let usual = metric::named(WITH_TRUTH.into_iter().chain(WITHOUT_TRUTH))?;
+        return Ok(usual.into_iter().filter(suits).collect());
     }
-    let mut chosen: Vec<&'static Entry> = Vec::new();
-    for name in names {
-        let entry = Entry::named(name)?;
-        if !chosen.iter().any(|known| known.name == entry.name) {
-            chosen.push(entry);
-        }
-    }
-    Ok(chosen)
+    metric::named(names)
 }
 
 impl Job<'_> {
@@ -154,7 +144,7 @@ impl Job<'_> {
                 Err(candlelight::Error::Cancelled { .. }) => return Ok(None),
                 Err(error) if contender.wish == Wish::WhatSuits => {
                     let why = error.to_string();
-                    let short = why.split("; ").next().unwrap_or(&why);
+                    let short = words::short(&why);
                     term::warn(&format!(
                         "{} {} is left out: {short}",
                         paint(YELLOW, "note:"),

@@ -2,12 +2,12 @@
 
 use super::Job;
 use super::measure::Column;
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::term::{self, BOLD, DIM, paint};
 use crate::words;
+use crate::write;
 use candlelight::metrics::{Better, Bootstrap, Entry, Error, Estimate, LeftOut, Verdict};
 use serde::Serialize;
-use std::fs;
 
 /// Where an interval begins and ends.
 type Ends = (f64, f64);
@@ -106,12 +106,9 @@ fn verdict(bootstrap: &Bootstrap, better: Better, (a, b): (&Column, &Column)) ->
 
 /// Writes the numbers into files, and prints them.
 pub fn show(job: &Job, cells: &[Vec<Cell>], columns: &[Vec<Column>]) -> Result<()> {
-    let json = serde_json::to_string_pretty(&cells.iter().flatten().collect::<Vec<_>>());
-    let json = json.map_err(|error| Failure::result(error.to_string(), "please report this"))?;
-    for (name, text) in [("compare.json", format!("{json}\n")), ("compare.csv", csv(job, columns))] {
-        let path = job.args.out.join(name);
-        fs::write(&path, text).map_err(|error| Failure::unwritable(&path, error))?;
-    }
+    let json = write::json(&cells.iter().flatten().collect::<Vec<_>>())?;
+    write::text(&job.args.out, "compare.json", &format!("{json}\n"))?;
+    write::text(&job.args.out, "compare.csv", &csv(job, columns))?;
     match job.args.json {
         true => term::say(&json),
         false => print(job, cells),
@@ -160,7 +157,7 @@ fn row(cell: &Cell) -> Vec<String> {
         (Some(mean), None) => format!("{mean:.4}"),
         (None, _) => "none".into(),
     };
-    let reason = cell.reason.as_deref().and_then(|reason| reason.split("; ").next()).unwrap_or_default();
+    let reason = cell.reason.as_deref().map(words::short).unwrap_or_default();
     let beside = cell.beside_random.unwrap_or_default();
     vec![rank, cell.method.clone(), mean, cell.images.to_string(), beside.into(), reason.into()]
 }

@@ -4,6 +4,7 @@ use crate::args;
 use crate::failure::Result;
 use crate::method::references;
 use crate::model::Opened;
+use crate::style;
 use candlelight::image::{OKABE_ITO, Stroke};
 use candlelight::metrics::RandomMap;
 use candlelight::{Baseline, ExpectedGradients, Explain, IntegratedGradients, References};
@@ -37,6 +38,7 @@ pub fn all(args: &args::Distill, model: &Opened) -> Result<Vec<Contender>> {
     let [blue, red, green, purple, orange, _, black] = OKABE_ITO;
     let solid = |name, method, color| Contender { name, method, color, stroke: Stroke::Solid };
     let dashed = |name, method, color| Contender { name, method, color, stroke: Stroke::Dashed };
+    let (color, stroke) = style::CONTROL;
     let training = References::Samples(references(model)?);
     Ok(vec![
         solid("black", path(Baseline::Lowest(bounds.clone()).into()), orange),
@@ -47,11 +49,6 @@ pub fn all(args: &args::Distill, model: &Opened) -> Result<Vec<Contender>> {
         dashed("gaussian, one", path(gaussian()), purple),
         solid("gaussian, averaged", averaged(gaussian()), purple),
         solid("training data", averaged(training), black),
-        Contender {
-            name: RANDOM,
-            method: Box::new(RandomMap::default()),
-            color: [120; 3],
-            stroke: Stroke::Dotted,
-        },
+        Contender { name: RANDOM, method: Box::new(RandomMap::default()), color, stroke },
     ])
 }

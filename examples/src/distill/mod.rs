@@ -18,7 +18,6 @@ use candlelight::models::scenes::Scene;
 use candlelight::{Baseline, Error, Progress, Query};
 use contenders::Contender;
 use journal::{Journal, Line, Setting};
-use std::ops::ControlFlow;
 
 /// Scenes that are explained together, and lost when the command is ended in the hard way. They are always the same ones,
 /// because single precision rounds by the batch: an interrupted run gives what one in a go gives, to the bit.
@@ -89,7 +88,7 @@ fn measure(
             Err(Broken::Failed(failure)) => return Err(failure),
             Ok(lines) => lines,
         };
-        journal.add(lines.into_iter().skip(known - first as usize).collect())?;
+        journal.add(&lines[known - first as usize..])?;
         let done = journal.lines.len();
         let stop = bar.update(Progress { done, of: args.images as usize }).is_break();
         if stop && (done as u64) < args.images {
@@ -144,8 +143,8 @@ impl<'a> Scenes<'a> {
 
     /// For each test the curves of all rows.
     fn curves(&self, contender: &Contender, seed: u64) -> Result<Vec<Vec<Curve>>, Broken> {
-        let go_on = |_| if interrupt::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-        let query = Query::new(&self.input).seed(seed).first_sample(self.first).on_progress(go_on);
+        let query =
+            Query::new(&self.input).seed(seed).first_sample(self.first).on_progress(|_| interrupt::go_on());
         let model = &self.model.loaded.model;
         let map = contender.method.attribute(model, &query).map_err(cancelled)?;
         let subject = Subject::new(model, &query, &map).map_err(Failure::from)?;

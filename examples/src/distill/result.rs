@@ -4,13 +4,13 @@ use super::contenders::{Contender, RANDOM};
 use super::journal::Line;
 use super::{TESTS, places};
 use crate::args;
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::term;
 use crate::words;
+use crate::write;
 use candlelight::image::{Chart, Charts, Series, Ticks};
 use candlelight::metrics::{Band, Better, Bootstrap, Curve, Estimate};
 use serde::Serialize;
-use std::fs;
 use std::path::Path;
 
 /// One contender in one test.
@@ -39,19 +39,10 @@ struct Place {
 
 pub fn show(args: &args::Distill, contenders: &[Contender], lines: &[Line]) -> Result<()> {
     let cells = cells(args, contenders, lines)?;
-    let json = serde_json::to_string_pretty(&cells);
-    let json = json.map_err(|error| Failure::result(error.to_string(), "please report this"))?;
-    let put = |name: &str, text: String| {
-        let path = args.out.join(name);
-        fs::write(&path, text).map_err(|error| Failure::unwritable(&path, error))
-    };
-    put("distill.json", format!("{json}\n"))?;
-    put("distill.csv", csv(&cells))?;
-    let charts = charts(args, contenders, &cells);
-    for name in ["distill.svg", "distill.png"] {
-        let path = args.out.join(name);
-        charts.save(&path).map_err(|error| Failure::unwritable(&path, error))?;
-    }
+    let json = write::json(&cells)?;
+    write::text(&args.out, "distill.json", &format!("{json}\n"))?;
+    write::text(&args.out, "distill.csv", &csv(&cells))?;
+    write::charts(&charts(args, contenders, &cells), &args.out, "distill")?;
     match args.json {
         true => term::say(&json),
         false => table(contenders, &cells, &args.out),

@@ -1,17 +1,15 @@
-//! What was done, line by line, so that nothing of it is lost or done twice whenever the program ends.
+//! The samples that are done, and their rows.
 
 use super::row::Row;
 use crate::failure::{Failure, Result};
+use crate::journal;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// An append-only file: the first line says what is run, every other has the rows of one sample. A line counts once its end
-/// is there.
+/// A line for each sample that is done.
 pub struct Journal {
-    file: File,
+    file: journal::Journal,
     path: PathBuf,
     done: BTreeMap<usize, Vec<Row>>,
 }
@@ -24,33 +22,11 @@ struct Line {
 }
 
 impl Journal {
-    /// The journal at `path` of a run that `header` describes, begun if there is none; a last line without an end is cut off.
+    /// The journal at `path` of a run that `header` describes, begun if there is none.
     pub fn open(path: &Path, header: &str) -> Result<Self> {
-        let unwritable = |error| Failure::unwritable(path, error);
-        let mut file =
-            OpenOptions::new().read(true).append(true).create(true).open(path).map_err(unwritable)?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(unwritable)?;
-        let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
-        if whole < bytes.len() {
-            file.set_len(whole as u64).map_err(unwritable)?;
-            file.seek(SeekFrom::End(0)).map_err(unwritable)?;
-            bytes.truncate(whole);
-        }
+        let (file, lines) = journal::Journal::open(path, header, || of_another_run(path))?;
         let mut journal = Self { file, path: path.to_path_buf(), done: BTreeMap::new() };
-        let text = String::from_utf8(bytes).map_err(|_| journal.damaged(0))?;
-        let mut lines = text.lines().enumerate();
-        match lines.next() {
-            None => journal.append(header)?,
-            Some((_, found)) if found == header => {}
-            Some(_) => return Err(journal.of_another_run()),
-        }
-        for (number, line) in lines {
-            let line: Line = serde_json::from_str(line).map_err(|_| journal.damaged(number))?;
-            if journal.done.insert(line.sample, line.rows).is_some() {
-                return Err(journal.twice(line.sample));
-            }
-        }
+        lines.into_iter().try_for_each(|line| journal.keep(line))?;
         Ok(journal)
     }
 
@@ -61,11 +37,8 @@ impl Journal {
 
     /// Writes down the rows of a sample. They are on the disk when this returns.
     pub fn add(&mut self, sample: usize, rows: Vec<Row>) -> Result<()> {
-        let line = Line { sample, rows };
-        let text = serde_json::to_string(&line).map_err(|error| Failure::unwritable(&self.path, error))?;
-        self.append(&text)?;
-        self.done.insert(sample, line.rows);
-        Ok(())
+        let lines = self.file.add(&[Line { sample, rows }])?;
+        lines.into_iter().try_for_each(|line| self.keep(line))
     }
 
     /// All rows, in the order of the samples.
@@ -73,29 +46,26 @@ impl Journal {
         self.done.into_values().flatten().collect()
     }
 
-    fn append(&mut self, line: &str) -> Result<()> {
-        let write = self.file.write_all(format!("{line}\n").as_bytes());
-        write.and_then(|()| self.file.sync_data()).map_err(|error| Failure::unwritable(&self.path, error))
+    fn keep(&mut self, Line { sample, rows }: Line) -> Result<()> {
+        match self.done.insert(sample, rows) {
+            None => Ok(()),
+            Some(_) => Err(twice(&self.path, sample)),
+        }
     }
+}
 
-    fn of_another_run(&self) -> Failure {
-        let message = format!(
-            "`{}` belongs to another run: its data set, model, methods, metrics, target or seed differ",
-            self.path.display()
-        );
-        Failure::input(
-            message,
-            "repeat that command to finish it, remove the journal to begin anew, or name another `--out`",
-        )
-    }
+fn of_another_run(path: &Path) -> Failure {
+    let message = format!(
+        "`{}` belongs to another run: its data set, model, methods, metrics, target or seed differ",
+        path.display()
+    );
+    Failure::input(
+        message,
+        "repeat that command to finish it, remove the journal to begin anew, or name another `--out`",
+    )
+}
 
-    fn damaged(&self, line: usize) -> Failure {
-        let message = format!("line {} of `{}` is no line of a journal", line + 1, self.path.display());
-        Failure::input(message, "remove the file to begin anew")
-    }
-
-    fn twice(&self, sample: usize) -> Failure {
-        let message = format!("`{}` has sample {sample} twice: two runs wrote into it", self.path.display());
-        Failure::input(message, "remove the file, and start one run of each shard only")
-    }
+fn twice(path: &Path, sample: usize) -> Failure {
+    let message = format!("`{}` has sample {sample} twice: two runs wrote into it", path.display());
+    Failure::input(message, "remove the file, and start one run of each shard only")
 }

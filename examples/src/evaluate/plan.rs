@@ -6,17 +6,19 @@ use super::shard::Shard;
 use crate::args;
 use crate::failure::{Failure, Result};
 use crate::interrupt;
+use crate::job;
 use crate::method::{self, Selection, Wish};
+use crate::metric;
 use crate::model::{self, Opened};
 use crate::target;
+use crate::words;
 use candle_core::{Device, Tensor};
 use candlelight::image::{self, RgbImage};
-use candlelight::metrics::{self, Entry, Metric, Subject};
+use candlelight::metrics::{self, Metric, Subject};
 use candlelight::{Error, Explain, Query, Target};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs;
-use std::ops::ControlFlow;
 use std::path::Path;
 
 /// Everything that is the same for all samples.
@@ -119,10 +121,10 @@ impl Plan {
         let mask = sample.mask.as_deref().map(|mask| self.mask(mask, &picture)).transpose()?;
         let class = match self.targets[index] {
             Target::Class(class) => class,
-            _ => likeliest(&self.model.logits(&input)?),
+            _ => job::top(&self.model.logits(&input)?)[0].0,
         };
-        let go_on = |_| if interrupt::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-        let query = Query::from((&input, Target::Class(class))).seed(self.seed).on_progress(go_on);
+        let query =
+            Query::from((&input, Target::Class(class))).seed(self.seed).on_progress(|_| interrupt::go_on());
         let mut rows = Vec::with_capacity(self.rows_of_a_sample());
         for (method, explainer) in &self.methods {
             let map = explainer.attribute(&self.model.loaded.model, &query).map_err(stopped)?;
@@ -158,13 +160,7 @@ impl Plan {
 }
 
 fn metrics_of(names: &[String]) -> Result<Vec<(&'static str, Box<dyn Metric>)>> {
-    let mut found: Vec<&'static Entry> = Vec::new();
-    for name in names.iter().map(|name| name.trim()).filter(|name| !name.is_empty()) {
-        let entry = Entry::named(name)?;
-        if !found.iter().any(|known| known.name == entry.name) {
-            found.push(entry);
-        }
-    }
+    let found = metric::named(metric::listed(names))?;
     match found.is_empty() {
         true => Err(Failure::input(
             "no metric was named",
@@ -204,11 +200,6 @@ fn size(path: &Path) -> Result<u64> {
     })
 }
 
-fn likeliest(logits: &[f64]) -> usize {
-    let most = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
-    most.map_or(0, |(class, _)| class)
-}
-
 /// The number of the one row, or why it has none.
 fn number(measured: metrics::Result<metrics::Measured>) -> Result<(Option<f64>, Option<String>)> {
     match measured {
@@ -216,11 +207,10 @@ fn number(measured: metrics::Result<metrics::Measured>) -> Result<(Option<f64>, 
         Err(error @ (metrics::Error::ConstantMap { .. } | metrics::Error::NoRelevance { .. })) => {
             Ok((None, Some(error.to_string())))
         }
-        Err(error @ metrics::Error::Missing { .. }) => {
-            let message = error.to_string();
-            let message = message.split("; ").next().unwrap_or(&message).to_owned();
-            Err(Failure::input(message, "name a mask for every image in a manifest, or leave the metric out"))
-        }
+        Err(error @ metrics::Error::Missing { .. }) => Err(Failure::input(
+            words::short(&error.to_string()),
+            "name a mask for every image in a manifest, or leave the metric out",
+        )),
         Err(metrics::Error::Core(error)) => Err(stopped(error)),
         Err(error) => Err(error.into()),
     }

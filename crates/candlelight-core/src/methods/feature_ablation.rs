@@ -2,6 +2,7 @@
 
 use crate::perturb::Calls;
 use crate::{Attribution, Baseline, Convergence, Explain, Features, Model, Query, Result, Reuse};
+use candlelight_kernels::chain::Together;
 
 /// A = f(x) − f(x without the feature), copied to every element of the feature: one feature at a time is replaced by the
 /// baseline's values (leave-one-out; the name and the semantics are
@@ -50,7 +51,7 @@ impl Explain for FeatureAblation {
         let mut calls = Calls::new((model, query), &self.features, &self.baseline, planned)?;
         let (mut values, mut reuse) = (Vec::with_capacity(calls.rows()), None::<Reuse>);
         for row in 0..calls.rows() {
-            let (original, regions) = (calls.original(row)?, calls.boxes(row)?);
+            let (original, regions) = (calls.original(row, Together::Alike)?, calls.boxes(row)?);
             let alone: Vec<_> = (0..calls.players(row).count()).map(|player| vec![player]).collect();
             values.push(calls.losses(row, &original, &alone, regions.as_deref())?);
             original.reuse().into_iter().for_each(|saved| *reuse.get_or_insert_default() += saved);

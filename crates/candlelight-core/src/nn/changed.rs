@@ -58,7 +58,7 @@ pub(super) fn run<T: Knowable>(
     let make = || lend(changes.row(), |row| kernels::know(&links, (order, one), row).map(T::wrap));
     let pick = |known: &KnownValues| T::unwrap(known).filter(|known| known.is_of(&links, one)).cloned();
     let Some(known) = changes.known(pick, make)? else { return Ok(None) };
-    let ran = lend(x, |x| kernels::run_changed(&links, &known, changes.regions(), x))?;
+    let ran = lend(x, |x| kernels::run_changed(&links, &known, (changes.regions(), changes.together()), x))?;
     Ok(ran.map(|(y, work)| {
         changes.worked(work);
         (y, to)

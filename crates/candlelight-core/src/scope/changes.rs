@@ -3,13 +3,14 @@
 use super::{Scope, with_scope, within};
 use crate::Reuse;
 use candle_core::{Tensor, TensorId};
-use candlelight_kernels::chain::{Known, Region, Work};
+use candlelight_kernels::chain::{Known, Region, Together, Work};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// One row, what chains make of it, and the work that this saved so far.
 #[derive(Clone)]
 pub(crate) struct Original {
     row: Tensor,
+    together: Together,
     record: Arc<Mutex<Record>>,
 }
 
@@ -35,9 +36,9 @@ pub(crate) struct Changes {
 }
 
 impl Original {
-    /// The row `[1, C, H, W]`.
-    pub(crate) fn new(row: &Tensor) -> Self {
-        Self { row: row.clone(), record: Arc::default() }
+    /// The row `[1, C, H, W]`, and which of its versions go through together.
+    pub(crate) fn new(row: &Tensor, together: Together) -> Self {
+        Self { row: row.clone(), together, record: Arc::default() }
     }
 
     /// Runs `pass` on `points`, of which point k differs from the row in rectangle `regions[k]` at most.
@@ -71,6 +72,11 @@ impl Changes {
     /// The row that all points are versions of, `[1, …]`.
     pub(crate) fn row(&self) -> &Tensor {
         &self.original.row
+    }
+
+    /// Which points go through together.
+    pub(crate) fn together(&self) -> Together {
+        self.original.together
     }
 
     /// Where each point differs from it.

@@ -7,7 +7,17 @@ use super::region::{Places, Region};
 use crate::Element;
 use std::collections::BTreeMap;
 
-/// Images whose changes reach rectangles of one size: what comes out for one of them does not depend on the others.
+/// Which images go through together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Together {
+    /// Those whose changes reach rectangles of one size: what comes out for one of them does not depend on the others.
+    Alike,
+    /// Those that follow each other, all in the size of the largest: larger products, and faster where sizes are many. The
+    /// last bits of what comes out for one of them depend on the others.
+    Neighbours,
+}
+
+/// Images that go through together.
 pub(super) struct Group {
     /// Which of them.
     pub images: Vec<usize>,
@@ -26,12 +36,15 @@ impl Group {
 }
 
 impl<T: Element> Steps<'_, T> {
-    /// Images by the sizes of what changes, a few to a group.
-    pub(super) fn groups(&self, shapes: &[Maps], changed: &[Region]) -> Vec<Group> {
+    /// Images a few to a group.
+    pub(super) fn groups(&self, shapes: &[Maps], (changed, together): (&[Region], Together)) -> Vec<Group> {
         let mut alike: BTreeMap<Sizes, Vec<usize>> = BTreeMap::new();
         let reached = self.reached(shapes, changed);
         for image in 0..changed.len() {
-            let sizes = reached.iter().map(|regions| regions[image].size()).collect();
+            let sizes = match together {
+                Together::Alike => reached.iter().map(|regions| regions[image].size()).collect(),
+                Together::Neighbours => Sizes::new(),
+            };
             alike.entry(sizes).or_default().push(image);
         }
         let group = |images: &[usize]| {

@@ -28,6 +28,7 @@ mod workspace;
 
 pub use conv::Multiply;
 pub use encoder::{Dense, Encoder};
+pub use groups::Together;
 pub use maps::Maps;
 pub use patches::{Known, Work, know, run_changed};
 pub use region::Region;

@@ -6,7 +6,7 @@
 //! value around it, and slides over that. As soon as a rectangle is most of the map, the map is computed whole.
 
 use super::arrange::arranged;
-use super::groups::Group;
+use super::groups::{Group, Together};
 use super::links::{Padding, Steps};
 use super::region::{Places, Rectangle, Region};
 use super::workspace::{Buffer, Workspace};
@@ -94,20 +94,20 @@ pub fn know<T: Element>(chains: &[&Chain<T>], (order, from): (Order, Maps), x: &
 }
 
 /// What [`run`](super::run) gives for the images `x` in the known image's order, of which image k differs from the
-/// known one in the rectangle `changed[k]` at most; and the work that it was.
+/// known one in the rectangle `changed[k]` at most, and which go through together as they are told; and the work that it was.
 ///
 /// # Panics
 /// If `x` does not have as many images as there are rectangles.
 pub fn run_changed<T: Element>(
     chains: &[&Chain<T>],
     known: &Known<T>,
-    changed: &[Region],
+    (changed, together): (&[Region], Together),
     x: &[T],
 ) -> Option<(Vec<T>, Work)> {
     let (from, to) = (*known.shapes.first()?, *known.shapes.last()?);
     assert_eq!(x.len(), changed.len() * from.elements(), "length of the images");
     let steps = Steps::of(chains)?;
-    let groups: Vec<Group> = steps.groups(&known.shapes, changed);
+    let groups: Vec<Group> = steps.groups(&known.shapes, (changed, together));
     let run = |group: &Group| {
         let mut space = chains[0].spaces.take();
         let ran = steps.run(known, group, x, &mut space);

@@ -73,9 +73,11 @@ pub(super) struct Places {
 const WHOLE: f64 = 0.9;
 
 impl Places {
-    /// Rectangles around `regions`, which have one size, that stay inside a map; one place at least.
+    /// Rectangles around `regions`, as large as the largest, that stay inside a map; one place at least.
     pub fn around(regions: &[Region], map: Maps) -> Self {
-        let (height, width) = regions.first().map_or((1, 1), Region::size);
+        let largest =
+            |size: (usize, usize), other: (usize, usize)| (size.0.max(other.0), size.1.max(other.1));
+        let (height, width) = regions.iter().map(Region::size).fold((1, 1), largest);
         if (height * width) as f64 >= WHOLE * (map.height * map.width) as f64 {
             return Self::whole(map, regions.len());
         }

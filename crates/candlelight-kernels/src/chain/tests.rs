@@ -358,12 +358,14 @@ proptest! {
         }
         let (whole, _) = run(&chains, (Order::ChannelsFirst, from), &x, Keep::Nothing).unwrap();
         let known = know(&chains, (Order::ChannelsFirst, from), &image).unwrap();
-        let (again, work) = run_changed(&chains, &known, &changed, &x).unwrap();
+        let together = |together| run_changed(&chains, &known, (&changed, together), &x).unwrap();
+        prop_assert!(close(&together(Together::Neighbours).0, &whole));
+        let (again, work) = together(Together::Alike);
         prop_assert!(close(&again, &whole));
         prop_assert!(work.reached <= work.done && work.done <= work.whole);
         let one = |(image, region): (usize, &Region)| {
             let x = &x[image * known_len..][..known_len];
-            run_changed(&chains, &known, std::slice::from_ref(region), x).unwrap().0
+            run_changed(&chains, &known, (std::slice::from_ref(region), Together::Alike), x).unwrap().0
         };
         let alone: Vec<f64> = changed.iter().enumerate().flat_map(one).collect();
         prop_assert_eq!(alone, again, "what comes out depends on the neighbours");
@@ -380,7 +382,7 @@ fn a_small_change_of_a_large_image_is_a_small_part_of_the_work() {
     let mut changed = image.clone();
     changed[80 * 160 + 80] = 7.0;
     let region = Region { rows: 80..81, columns: 80..81 };
-    let (again, work) = run_changed(&chains, &known, &[region], &changed).unwrap();
+    let (again, work) = run_changed(&chains, &known, (&[region], Together::Neighbours), &changed).unwrap();
     assert!(close(&again, &run(&chains, (Order::ChannelsFirst, from), &changed, Keep::Nothing).unwrap().0));
     assert!(work.done * 20 < work.whole, "{work:?}");
 }

@@ -7,6 +7,7 @@ pub(crate) use windows::Windows;
 use crate::features::Players;
 use crate::perturb::Calls;
 use crate::{Attribution, Baseline, Convergence, Explain, Model, Query, Result, Reuse};
+use candlelight_kernels::chain::Together;
 
 /// A = mean over the windows w that cover an element of f(x) − f(x with w covered)
 /// ([Zeiler and Fergus 2013](https://arxiv.org/abs/1311.2901)): a window slides over the input, any number of axes wide,
@@ -74,7 +75,7 @@ impl Occlusion {
 
     /// f(x) − f(x with the window covered) for every window of a row, and what was saved.
     fn losses(&self, calls: &mut Calls, row: usize, windows: &Windows) -> Result<(Vec<f64>, Option<Reuse>)> {
-        let original = calls.original(row)?;
+        let original = calls.original(row, Together::Neighbours)?;
         let inside = self.evaluation == Evaluation::Reuse && windows.are_of_images();
         let absent: Vec<_> = (0..windows.count()).map(|window| windows.cells(window)).collect();
         let regions =

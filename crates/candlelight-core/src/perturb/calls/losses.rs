@@ -4,7 +4,7 @@ use super::{Calls, Coalition};
 use crate::Result;
 use crate::scope::Original;
 use candle_core::DType;
-use candlelight_kernels::chain::Region;
+use candlelight_kernels::chain::{Region, Together};
 
 impl Calls<'_> {
     /// What the score of row `row` loses without the features in each of `absent`. Where `regions` has the rectangle of the
@@ -101,9 +101,9 @@ impl Calls<'_> {
         self.players(row).boxes()
     }
 
-    /// Row `row` as one whose values can be known.
-    pub(crate) fn original(&self, row: usize) -> Result<Original> {
-        Ok(Original::new(&self.x(row)?.contiguous()?))
+    /// Row `row` as one whose values can be known, and which of its versions go through together.
+    pub(crate) fn original(&self, row: usize, together: Together) -> Result<Original> {
+        Ok(Original::new(&self.x(row)?.contiguous()?, together))
     }
 }
 

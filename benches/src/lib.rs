@@ -1,5 +1,11 @@
 //! What the programs of this crate share.
 
+pub mod growth;
+pub mod machine;
+pub mod page;
+pub mod record;
+pub mod rivals;
+
 use anyhow::{Context, Result};
 use candle_core::{DType, Device};
 use candlelight::nn::{VarBuilder, VarMap};
@@ -16,11 +22,12 @@ pub fn frozen<M>(build: impl Fn(VarBuilder) -> candle_core::Result<M>) -> Result
     Ok(build(VarBuilder::from_tensors(weights.collect(), DType::F32, &Device::Cpu))?)
 }
 
-/// The median, the larger one of two in the middle.
+/// The median, the mean of two in the middle.
 ///
 /// # Panics
 /// If there is no value.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    let n = values.len();
+    (values[(n - 1) / 2] + values[n / 2]) / 2.0
 }

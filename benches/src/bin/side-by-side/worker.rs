@@ -1,36 +1,58 @@
 //! A process that does the work of one row as often as it is told, so that its time and its memory are its own.
 
-use crate::row::Row;
-use anyhow::{Context, Result, ensure};
+use crate::python::Python;
+use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor, safetensors};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::env;
-use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Seek, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-/// The peer's runner.
-pub const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/torch_peer.py");
+/// Before every run that counts: idle threads of the other side may still be spinning.
+const SETTLE: Duration = Duration::from_millis(250);
 
-/// Before every run: idle threads of the other side may still be spinning.
-const SETTLE: Duration = Duration::from_secs(1);
+/// What a worker is told when it starts.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Spec {
+    pub work: String,
+    pub model: String,
+    /// With the model and the inputs.
+    pub folder: PathBuf,
+    pub batch: usize,
+    pub dtype: String,
+    pub device: String,
+    pub threads: usize,
+    /// The peer's module.
+    pub runner: String,
+    pub settings: Map<String, Value>,
+    pub check: Map<String, Value>,
+}
 
 /// Whose process it is.
 #[derive(Clone, Copy)]
 pub enum Side<'a> {
     Ours,
-    /// The interpreter of the peer.
-    Peer(&'a Path),
+    Peer(&'a Python),
 }
 
 /// What a worker says after a run.
-#[derive(Clone, Copy, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub struct Ran {
     pub seconds: f64,
     /// The largest resident size so far.
     pub rss_mib: f64,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Answer {
+    Ran(Ran),
+    Failed { error: String },
 }
 
 /// The process.
@@ -38,54 +60,75 @@ pub struct Worker {
     child: Child,
     ask: ChildStdin,
     answers: BufReader<ChildStdout>,
+    /// What it writes to stderr.
+    said: File,
 }
 
 impl Worker {
-    pub fn start(
-        side: Side,
-        row: Row,
-        folder: &Path,
-        dtype: &str,
-        steps: usize,
-        threads: usize,
-    ) -> Result<Self> {
+    /// Starts it; it gets ready by itself.
+    pub fn start(side: Side, spec: &Spec) -> Result<Self> {
         let mut command = match side {
-            Side::Ours => Command::new(env::current_exe()?),
-            Side::Peer(python) => {
-                let mut command = Command::new(python);
-                command.arg(PEER);
+            Side::Ours => {
+                let mut command = Command::new(env::current_exe()?);
+                command.arg("work");
                 command
             }
+            Side::Peer(python) => python.worker(),
         };
-        command.args(["work", row.name()]).arg(folder).args([dtype, &steps.to_string()]);
-        if let Side::Peer(_) = side {
-            command.arg(threads.to_string());
-        }
-        command.env("RAYON_NUM_THREADS", threads.to_string());
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        command.arg(serde_json::to_string(spec)?);
+        let threads = spec.threads.to_string();
+        command.env("RAYON_NUM_THREADS", &threads).env("OMP_NUM_THREADS", &threads);
+        let said = tempfile::tempfile()?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(said.try_clone()?);
+        let mut child = command.spawn()?;
         let ask = child.stdin.take().context("no stdin")?;
         let answers = BufReader::new(child.stdout.take().context("no stdout")?);
-        Ok(Self { child, ask, answers })
+        Ok(Self { child, ask, answers, said })
     }
 
-    /// Does the work once.
+    /// Does the work once, after the other side has settled.
     pub fn run(&mut self) -> Result<Ran> {
-        self.tell("run")
+        thread::sleep(SETTLE);
+        self.ask("run")?;
+        self.answer()
     }
 
-    /// Does the work once and gives its result.
-    pub fn map(&mut self, file: &Path) -> Result<Tensor> {
-        self.tell(&format!("map {}", file.display()))?;
+    /// Asks for the result in `file`; [`result`](Self::result) waits for it, so that workers can get ready side by side.
+    pub fn check(&mut self, file: &Path) -> Result<()> {
+        self.ask(&format!("check {}", file.display()))
+    }
+
+    /// The result that was asked for.
+    pub fn result(&mut self, file: &Path) -> Result<Tensor> {
+        self.answer()?;
         let mut tensors = safetensors::load(file, &Device::Cpu)?;
         tensors.remove("map").context("the worker wrote no map")
     }
 
-    fn tell(&mut self, line: &str) -> Result<Ran> {
-        thread::sleep(SETTLE);
-        writeln!(self.ask, "{line}")?;
+    fn ask(&mut self, line: &str) -> Result<()> {
+        // A worker that has ended says why on stderr, which the answer tells.
+        drop(writeln!(self.ask, "{line}"));
+        Ok(())
+    }
+
+    fn answer(&mut self) -> Result<Ran> {
         let mut answer = String::new();
-        ensure!(self.answers.read_line(&mut answer)? > 0, "the worker ended; what it said is above");
-        Ok(serde_json::from_str(&answer)?)
+        if self.answers.read_line(&mut answer)? == 0 {
+            bail!("the worker ended: {}", self.last_words()?);
+        }
+        match serde_json::from_str(&answer).with_context(|| format!("`{}` is no answer", answer.trim()))? {
+            Answer::Ran(ran) => Ok(ran),
+            Answer::Failed { error } => bail!("{error}"),
+        }
+    }
+
+    /// The last line that a worker which has ended wrote to stderr.
+    fn last_words(&mut self) -> Result<String> {
+        self.child.wait()?;
+        self.said.rewind()?;
+        let lines: Vec<String> = BufReader::new(&self.said).lines().collect::<Result<_, _>>()?;
+        ensure!(!lines.is_empty(), "it said nothing");
+        Ok(lines.into_iter().rfind(|line| !line.trim().is_empty()).unwrap_or_default())
     }
 }
 

@@ -1,0 +1,166 @@
+//! How time and memory grow with steps, batch, image size and model size: every point in a process of its own, a record, a
+//! figure for each axis, and the check that time per step is flat and memory bounded by the budget. Linux only: memory is
+//! read from `/proc/self/status`.
+
+use anyhow::{Context, Result, ensure};
+use candle_core::{DType, Device, Tensor};
+use candlelight::Model;
+use candlelight::models::resnet::Block;
+use candlelight::models::scenes::Scene;
+use candlelight::models::{ResNet, ResNetConfig, bundled};
+use candlelight::prelude::{Budget, Explain, IntegratedGradients, Query, layers};
+use candlelight_benches::growth::{self, AXES, Axis, Point};
+use candlelight_benches::{frozen, median, page};
+use clap::{Parser, Subcommand};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+/// The allocator that the programs use.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Steps where they are not what is varied.
+const STEPS: usize = 10;
+/// Images where steps are varied.
+const IMAGES: usize = 4;
+/// Width and height where the model is varied.
+const SIDE: usize = 96;
+
+/// Measures how time and memory grow, writes a record and figures, and checks both
+#[derive(Parser)]
+struct Args {
+    /// Runs of each point; the median counts
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+    #[command(subcommand)]
+    work: Option<Work>,
+}
+
+#[derive(Subcommand)]
+enum Work {
+    /// One point (the command starts it)
+    #[command(hide = true)]
+    Work { axis: String, at: usize },
+}
+
+/// What is explained.
+struct Subject {
+    model: Box<dyn Model>,
+    x: Tensor,
+    steps: usize,
+    label: String,
+    at: f64,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    match args.work {
+        Some(Work::Work { axis, at }) => work(&axis, at, args.runs),
+        None => measure(args.runs),
+    }
+}
+
+fn measure(runs: usize) -> Result<()> {
+    let mut points = Vec::new();
+    for axis in AXES {
+        for at in axis.points {
+            points.push(point(axis, *at, runs)?);
+            println!("{:?}", points[points.len() - 1]);
+        }
+    }
+    growth::write(&page::records().join(growth::RECORD), &points)?;
+    let figures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/figures");
+    fs::create_dir_all(&figures)?;
+    for axis in AXES {
+        growth::charts(axis, &points).save(figures.join(format!("growth-{}.svg", axis.name)))?;
+    }
+    growth::check(&points)
+}
+
+/// What the process of one point prints.
+fn point(axis: &Axis, at: usize, runs: usize) -> Result<Point> {
+    let runs = runs.to_string();
+    let output = Command::new(std::env::current_exe()?)
+        .args(["--runs", &runs, "work", axis.name, &at.to_string()])
+        .output()?;
+    ensure!(output.status.success(), "{} {at}: {}", axis.name, String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8(output.stdout)?;
+    let numbers: Vec<&str> = said.trim().split(',').collect();
+    ensure!(numbers.len() == 4, "`{said}` is no point");
+    Ok(Point {
+        axis: axis.name.to_owned(),
+        label: numbers[0].to_owned(),
+        at: numbers[1].parse()?,
+        seconds: numbers[2].parse()?,
+        mib: numbers[3].parse()?,
+        budget: axis.budget as f64,
+    })
+}
+
+fn work(axis: &str, at: usize, runs: usize) -> Result<()> {
+    let axis = AXES.into_iter().find(|known| known.name == axis).context("no such axis")?;
+    let subject = subject(axis, at)?;
+    let method = IntegratedGradients::default().steps(subject.steps);
+    let query = Query::from((&subject.x, 0)).budget(Budget::Bytes(axis.budget << 20));
+    let before = status("VmRSS:")?;
+    let mut times = Vec::new();
+    for _ in 0..=runs {
+        let start = Instant::now();
+        drop(method.attribute(&*subject.model, &query)?);
+        times.push(start.elapsed().as_secs_f64());
+    }
+    let peak = (status("VmHWM:")? - before).div_ceil(1024);
+    // The first run warms up.
+    println!("{},{},{},{peak}", subject.label, subject.at, median(times[1..].to_vec()));
+    Ok(())
+}
+
+fn subject(axis: &Axis, at: usize) -> Result<Subject> {
+    let (steps, label) = (STEPS, at.to_string());
+    Ok(match axis.name {
+        "steps" => Subject { model: bundled_resnet()?, x: scenes(IMAGES)?, steps: at, label, at: at as f64 },
+        "batch" => Subject { model: bundled_resnet()?, x: scenes(at)?, steps, label, at: at as f64 },
+        "image-size" => {
+            let x = Tensor::randn(0f32, 1.0, (1, 3, at, at), &Device::Cpu)?;
+            let pixels = (at * at) as f64;
+            Subject { model: resnet(18)?, x, steps, label: format!("{at} x {at}"), at: pixels }
+        }
+        _ => {
+            let (model, x) = (resnet(at)?, Tensor::randn(0f32, 1.0, (1, 3, SIDE, SIDE), &Device::Cpu)?);
+            let work: u64 = layers(&*model, &x)?.iter().map(|layer| layer.macs).sum();
+            Subject { model, x, steps, label: format!("ResNet-{at}"), at: work as f64 / 1e6 }
+        }
+    })
+}
+
+fn bundled_resnet() -> Result<Box<dyn Model>> {
+    Ok(Box::new(bundled::resnet()?.model))
+}
+
+fn scenes(count: usize) -> Result<Tensor> {
+    let scene = |seed| Scene::single(seed).tensor(&Device::Cpu)?.affine(2.0, -1.0);
+    Ok(Tensor::cat(&(0..count as u64).map(scene).collect::<candle_core::Result<Vec<_>>>()?, 0)?
+        .to_dtype(DType::F32)?)
+}
+
+/// A ResNet of so many layers, with weights at random.
+fn resnet(depth: usize) -> Result<Box<dyn Model>> {
+    let (block, depths) = match depth {
+        18 => (Block::Basic, [2, 2, 2, 2]),
+        34 => (Block::Basic, [3, 4, 6, 3]),
+        50 => (Block::Bottleneck, [3, 4, 6, 3]),
+        _ => (Block::Bottleneck, [3, 4, 23, 3]),
+    };
+    let config = ResNetConfig::imagenet(block, depths, 1000);
+    Ok(Box::new(frozen(|vb| ResNet::new(config.clone(), vb))?))
+}
+
+/// A line of the process's status, in KiB.
+fn status(name: &str) -> Result<u64> {
+    let status = fs::read_to_string("/proc/self/status").context("there is no /proc: Linux only")?;
+    let line =
+        status.lines().find_map(|line| line.strip_prefix(name)).context("no such line in the status")?;
+    Ok(line.split_whitespace().next().context("an empty line")?.parse()?)
+}

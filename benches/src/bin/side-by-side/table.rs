@@ -1,0 +1,229 @@
+//! The table: row by row, results before times, each row kept as soon as it is there.
+
+use crate::agreement::{self, Agreement, Checked};
+use crate::python::Python;
+use crate::worker::{Side, Spec, Worker};
+use crate::{Compare, host, inputs};
+use anyhow::Result;
+use candlelight_benches::median;
+use candlelight_benches::record::{self, Line};
+use candlelight_benches::rivals::Row;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Below so many seconds a work is short, and repeated three times as often.
+const SHORT: f64 = 0.1;
+
+/// Where and how rows are measured.
+pub struct Table<'a> {
+    pub args: &'a Compare,
+    pub python: Option<Python>,
+    /// Holds a folder for each model.
+    pub folder: &'a Path,
+    pub record: PathBuf,
+    pub threads: usize,
+}
+
+impl Table<'_> {
+    /// Measures the rows that the record has not, and prints all of them.
+    pub fn run(&self, rows: &[Row]) -> Result<()> {
+        println!("{HEADER}");
+        let mut ready = BTreeSet::new();
+        for row in rows {
+            let known = record::read(&self.record)?.into_iter().find(|line| self.is_known(line, row));
+            let line = match known {
+                Some(line) => line,
+                None => {
+                    if ready.insert(row.model.clone()) {
+                        inputs::prepare(&row.model, &self.folder.join(&row.model))?;
+                    }
+                    let line = self.watched(row);
+                    record::put(&self.record, &line)?;
+                    line
+                }
+            };
+            println!("{}", text(&line));
+        }
+        println!("\n{}", self.record.display());
+        Ok(())
+    }
+
+    fn is_known(&self, line: &Line, row: &Row) -> bool {
+        let measured = matches!(line.state.as_str(), "agrees" | "no peer");
+        !self.args.again && measured && line.row == row.name() && line.device == self.args.device.name()
+    }
+
+    /// One row, and a warning where the host took the processors away.
+    fn watched(&self, row: &Row) -> Line {
+        let before = host::Ticks::now();
+        let line = self.line(row);
+        if let Some(share) = before.zip(host::Ticks::now()).and_then(|(then, now)| now.stolen_since(then)) {
+            eprintln!(
+                "warning: the host took {:.0} % of the processors from `{}`",
+                100.0 * share,
+                row.name()
+            );
+        }
+        line
+    }
+
+    /// A row, whatever goes wrong in it.
+    fn line(&self, row: &Row) -> Line {
+        let named = Line {
+            row: row.name(),
+            device: self.args.device.name().into(),
+            rival: row.rival.map(|rival| rival.title.clone()).unwrap_or_default(),
+            threads: Some(self.threads as f64),
+            note: note(row),
+            ..Line::default()
+        };
+        self.measure(row, named.clone()).unwrap_or_else(|error| {
+            let state =
+                if format!("{error:#}").contains("apart in double precision") { "differs" } else { "failed" };
+            Line { state: state.into(), note: format!("{error:#}"), ..named }
+        })
+    }
+
+    fn measure(&self, row: &Row, line: Line) -> Result<Line> {
+        let spec = self.spec(row);
+        let side = self.python.as_ref().filter(|_| row.rival.is_some()).map(Side::Peer);
+        let Checked { agreement, ours, peer } = agreement::check(row.work, &spec, side)?;
+        let line = with(line, &agreement);
+        match peer {
+            Some(Ok(peer)) => self.pairs(row, (ours, peer), Line { state: "agrees".into(), ..line }),
+            Some(Err(error)) => {
+                let note = format!("the peer failed: {error:#}");
+                self.alone(row, ours, Line { state: "peer failed".into(), note, ..line })
+            }
+            None if row.rival.is_some() => {
+                self.alone(row, ours, Line { state: "not compared".into(), ..line })
+            }
+            None => self.alone(row, ours, Line { state: "no peer".into(), ..line }),
+        }
+    }
+
+    fn spec(&self, row: &Row) -> Spec {
+        Spec {
+            work: row.work.work.clone(),
+            model: row.model.clone(),
+            folder: self.folder.join(&row.model),
+            batch: row.batch,
+            dtype: row.dtype.clone(),
+            device: self.args.device.name().into(),
+            threads: self.threads,
+            runner: row.rival.map(|rival| rival.runner.clone()).unwrap_or_default(),
+            settings: row.settings(),
+            check: row.work.check.clone(),
+        }
+    }
+
+    /// Both sides in turn; the first pair warms up.
+    fn pairs(&self, row: &Row, (mut ours, mut peer): (Worker, Worker), line: Line) -> Result<Line> {
+        let first = (ours.run()?, peer.run()?);
+        let runs = self.runs(first.0.seconds.max(first.1.seconds));
+        let (mut pairs, mut last) = (Vec::new(), first);
+        for _ in 0..runs {
+            last = (ours.run()?, peer.run()?);
+            pairs.push((last.0.seconds, last.1.seconds));
+        }
+        let ratio = Spread::of(pairs.iter().map(|(ours, peer)| peer / ours).collect());
+        let theirs = Spread::of(pairs.iter().map(|pair| pair.1).collect());
+        let line = ours_of(line, row, &pairs.iter().map(|pair| pair.0).collect::<Vec<_>>(), last.0.rss_mib);
+        Ok(Line {
+            peer_s: Some(theirs.median),
+            peer_min_s: Some(theirs.min),
+            peer_max_s: Some(theirs.max),
+            peer_images_per_s: Some(row.batch as f64 / theirs.median),
+            peer_mib: Some(last.1.rss_mib),
+            ratio: Some(ratio.median),
+            ratio_min: Some(ratio.min),
+            ratio_max: Some(ratio.max),
+            ..line
+        })
+    }
+
+    fn alone(&self, row: &Row, mut ours: Worker, line: Line) -> Result<Line> {
+        let mut last = ours.run()?;
+        let runs = self.runs(last.seconds);
+        let mut times = Vec::new();
+        for _ in 0..runs {
+            last = ours.run()?;
+            times.push(last.seconds);
+        }
+        Ok(ours_of(line, row, &times, last.rss_mib))
+    }
+
+    fn runs(&self, seconds: f64) -> usize {
+        if seconds < SHORT { 3 * self.args.runs } else { self.args.runs }
+    }
+}
+
+/// What the row's data says of it.
+fn note(row: &Row) -> String {
+    let work = row.work;
+    let parts = [&work.no_peer, &work.compared, &work.note];
+    let said = parts.into_iter().flatten().cloned();
+    let deviation = work.deviation.iter().map(|name| format!("deviation: {name}"));
+    said.chain(deviation).collect::<Vec<_>>().join("; ")
+}
+
+fn with(line: Line, agreement: &Agreement) -> Line {
+    Line {
+        float64: agreement.float64,
+        ours_rounding: agreement.ours,
+        peer_rounding: agreement.peer,
+        device_apart: agreement.device,
+        ..line
+    }
+}
+
+fn ours_of(line: Line, row: &Row, times: &[f64], rss_mib: f64) -> Line {
+    let spread = Spread::of(times.to_vec());
+    Line {
+        ours_s: Some(spread.median),
+        ours_min_s: Some(spread.min),
+        ours_max_s: Some(spread.max),
+        ours_images_per_s: Some(row.batch as f64 / spread.median),
+        ours_mib: Some(rss_mib),
+        runs: Some(times.len() as f64),
+        ..line
+    }
+}
+
+struct Spread {
+    median: f64,
+    min: f64,
+    max: f64,
+}
+
+impl Spread {
+    fn of(values: Vec<f64>) -> Self {
+        let min = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let max = values.iter().copied().fold(0.0, f64::max);
+        Self { median: median(values), min, max }
+    }
+}
+
+const HEADER: &str = "row                                                 ours s     peer s  ratio   (min    max)  images/s: ours     peer   MiB: ours   peer  apart in float64  state";
+
+fn text(line: &Line) -> String {
+    let number =
+        |value: Option<f64>, digits: usize| value.map_or("-".into(), |value| format!("{value:.digits$}"));
+    let apart = line.float64.map_or("-".into(), |apart| format!("{apart:.0e}"));
+    let why = if matches!(line.state.as_str(), "agrees" | "no peer") { "" } else { &line.note };
+    format!(
+        "{:<46} {:>11} {:>10} {:>6} {:>7} {:>7} {:>15} {:>8} {:>11} {:>6} {:>17}  {} {why}",
+        line.row,
+        number(line.ours_s, 4),
+        number(line.peer_s, 4),
+        number(line.ratio, 2),
+        number(line.ratio_min, 2),
+        number(line.ratio_max, 2),
+        number(line.ours_images_per_s, 1),
+        number(line.peer_images_per_s, 1),
+        number(line.ours_mib, 0),
+        number(line.peer_mib, 0),
+        apart,
+        line.state,
+    )
+}

@@ -14,6 +14,15 @@ pub(crate) struct Players {
     /// The map's shape: the row's, or with one channel.
     shape: Vec<usize>,
     count: usize,
+    order: Order,
+}
+
+/// How labels lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    /// Every element is its own feature, in the order of the elements.
+    Natural,
+    Any,
 }
 
 impl Players {
@@ -21,7 +30,7 @@ impl Players {
     pub(crate) fn each(shape: &[usize], device: &Device) -> Result<Self> {
         let count: usize = shape.iter().product();
         let labels = Tensor::arange(0, count as u32, device)?;
-        Ok(Self { labels, shape: shape.to_vec(), count })
+        Ok(Self { labels, shape: shape.to_vec(), count, order: Order::Natural })
     }
 
     /// The cells of a grid: `axes` says, for every place of each axis, in which part of the axis it lies. Parts are
@@ -35,7 +44,7 @@ impl Players {
             count *= parts;
         }
         let shape = axes.iter().map(Vec::len).collect();
-        Ok(Self { labels: Tensor::new(labels, device)?, shape, count })
+        Ok(Self { labels: Tensor::new(labels, device)?, shape, count, order: Order::Any })
     }
 
     /// Equal labels are one feature, in the order of the labels.
@@ -51,7 +60,7 @@ impl Players {
         known.dedup();
         let place = |label: &i64| known.binary_search(label).unwrap_or_default() as u32;
         let dense: Vec<u32> = labels.iter().map(place).collect();
-        Ok(Self { labels: Tensor::new(dense, device)?, shape, count: known.len() })
+        Ok(Self { labels: Tensor::new(dense, device)?, shape, count: known.len(), order: Order::Any })
     }
 
     /// How many there are.
@@ -111,7 +120,10 @@ impl Players {
         let members: Vec<u8> = coalitions.iter().flat_map(|coalition| coalition.members()).collect();
         let members = Tensor::from_vec(members, (coalitions.len(), self.count), self.labels.device())?;
         let shape = [&[coalitions.len()], &self.shape[..]].concat();
-        Ok(members.index_select(&self.labels, 1)?.reshape(shape)?)
+        match self.order {
+            Order::Natural => Ok(members.reshape(shape)?),
+            Order::Any => Ok(members.index_select(&self.labels, 1)?.reshape(shape)?),
+        }
     }
 }
 

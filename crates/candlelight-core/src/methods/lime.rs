@@ -31,7 +31,9 @@ impl Proximity {
         match self {
             Self::Cosine(width) => (-0.5 * ((1.0 - share.sqrt()) / width).powi(2)).exp(),
             Self::Absent(width) => (-((1.0 - share) / width).powi(2)).exp(),
-            Self::Any(kernel) => kernel(&coalition.members().map(|member| member == 1).collect::<Vec<_>>()),
+            Self::Any(kernel) => {
+                kernel(&coalition.members().into_iter().map(|member| member == 1).collect::<Vec<_>>())
+            }
         }
     }
 

@@ -70,8 +70,15 @@ impl Coalition {
     }
 
     /// For every player 1 if present, 0 if absent.
-    pub(crate) fn members(&self) -> impl Iterator<Item = u8> {
-        (0..self.players).map(|player| u8::from(self.has(player)))
+    pub(crate) fn members(&self) -> Vec<u8> {
+        let mut members = vec![1; self.players];
+        for (members, &word) in members.chunks_mut(WORD).zip(&self.words) {
+            // Of most coalitions nearly everybody is there.
+            if word != u64::MAX {
+                members.iter_mut().enumerate().for_each(|(bit, member)| *member = (word >> bit & 1) as u8);
+            }
+        }
+        members
     }
 
     /// Bytes that it holds.
@@ -93,6 +100,6 @@ mod tests {
             (3, 130, 0)
         );
         assert!(Coalition::full(128).is_full() && !Coalition::full(128).without(127).is_full());
-        assert_eq!(coalition.members().map(usize::from).sum::<usize>(), 3);
+        assert_eq!(coalition.members().into_iter().map(usize::from).sum::<usize>(), 3);
     }
 }

@@ -27,8 +27,11 @@ impl Hsic {
         let draws = self.values.len();
         let kernel = Bell::of(&self.values);
         let mean = kernel.mean(&self.values);
-        let signs: Vec<Vec<f64>> =
-            self.coalitions.iter().map(|c| c.members().map(|m| 2.0 * f64::from(m) - 1.0).collect()).collect();
+        let signs: Vec<Vec<f64>> = self
+            .coalitions
+            .iter()
+            .map(|c| c.members().into_iter().map(|m| 2.0 * f64::from(m) - 1.0).collect())
+            .collect();
         let mut sums = vec![vec![0.0; parts * parts]; self.players];
         for a in 0..draws {
             let mut weighted = vec![0.0; parts * self.players];

@@ -43,9 +43,13 @@ pub(super) fn channels_first<T: Copy>(shape: Maps, x: &[T], out: &mut [T]) {
     transpose_each(x, out, shape.height * shape.width, shape.channels);
 }
 
-/// Transposes the `rows` x `columns` matrix of every image, in square tiles that fit the first-level cache.
+/// Transposes the `rows` x `columns` matrix of every image, in square tiles that fit the first-level cache; a single row or
+/// column lies the same either way.
 fn transpose_each<T: Copy>(x: &[T], out: &mut [T], rows: usize, columns: usize) {
     const TILE: usize = 32;
+    if rows == 1 || columns == 1 {
+        return out.copy_from_slice(x);
+    }
     for (x, out) in x.chunks_exact(rows * columns).zip(out.chunks_exact_mut(rows * columns)) {
         for top in (0..rows).step_by(TILE) {
             for left in (0..columns).step_by(TILE) {

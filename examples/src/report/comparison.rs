@@ -45,7 +45,7 @@ pub struct Comparison {
 #[derive(Serialize)]
 struct Figure {
     title: &'static str,
-    /// An SVG that plotters wrote.
+    /// An SVG, in which nothing stands that comes from outside.
     svg: String,
     /// In its place, for those who do not see it.
     alt: String,

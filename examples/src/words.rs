@@ -85,11 +85,17 @@ fn relevance(ledger: &Ledger) -> String {
     format!("input {passed}, biases {absorbed}, elsewhere {}", percent(elsewhere))
 }
 
-/// `-1.23 [-1.30, -1.16]`: a mean and its interval, with as many digits as the interval's width bears.
+/// `-1.23 [-1.30, -1.16]`: a mean and its interval.
 pub fn interval(value: f64, low: f64, high: f64) -> String {
+    let [value, low, high] = estimate(value, low, high);
+    format!("{value} [{low}, {high}]")
+}
+
+/// A mean and the ends of its interval, with as many digits as the interval's width bears.
+pub fn estimate(value: f64, low: f64, high: f64) -> [String; 3] {
     let digits = (1.5 - (high - low).log10()).ceil().clamp(0.0, 6.0);
     let digits = if high > low { digits as usize } else { 2 };
-    format!("{value:.digits$} [{low:.digits$}, {high:.digits$}]")
+    [value, low, high].map(|number| format!("{number:.digits$}"))
 }
 
 /// What may be said of one method beside another.

@@ -108,6 +108,7 @@ Examples:
   candlelight compare                                 20 scenes with a known answer
   candlelight compare --scenes 100 --methods grad-cam,lrp,rise --metrics pointing-game,road
   candlelight compare photos/*.jpg --model microsoft/resnet-18 --metrics insertion,deletion --json
+  candlelight compare --report                        with a page for the browser
 
 Reading the table:
   mean [95 %]      over the images, and between which values it lies (bootstrap, BCa)
@@ -117,7 +118,8 @@ Reading the table:
 Files, in DIR:
   compare.json     the table
   compare.csv      a line for every image
-  compare.png      the curves of metrics that have some, also as .svg";
+  compare.png      the curves of metrics that have some, also as .svg
+  compare.html     with --report, all of it and the first maps on one page for the browser";
 
 pub const DISTILL: &str = "\
 Examples:

@@ -251,6 +251,9 @@ pub struct Compare {
     /// Where everything is written
     #[arg(short, long, default_value = "candlelight-out", value_name = "DIR")]
     pub out: PathBuf,
+    /// Writes a page for the browser as well, all in one file: `compare.html` in DIR, or FILE
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    pub report: Option<Option<PathBuf>>,
     /// The first scene, and the seed of every random number
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub seed: u64,

@@ -5,10 +5,16 @@ use crate::interrupt;
 use crate::model::Opened;
 use crate::subject::Subject;
 use candlelight::metrics::{self, Curve, Entry};
-use candlelight::{Error, Progress, Query, Target};
+use candlelight::{Attribution, Error, Progress, Query, Target};
 
 /// What a metric says of one image, or why it says nothing.
 pub type Value = Result<(f64, Option<Curve>), String>;
+
+/// What a method says of one image, and what every metric says of that.
+pub struct Answer {
+    pub map: Attribution,
+    pub values: Vec<Value>,
+}
 
 /// What is asked of every method.
 pub struct Question<'a> {
@@ -18,13 +24,13 @@ pub struct Question<'a> {
 }
 
 impl Question<'_> {
-    /// A value for every metric. The method's own errors come through, and `Error::Cancelled`.
+    /// The map, and a value for every metric. The method's own errors come through, and `Error::Cancelled`.
     pub fn ask(
         &self,
         (index, subject): (usize, &Subject),
         contender: &Contender,
         metrics: &[&'static Entry],
-    ) -> Result<Vec<Value>, Error> {
+    ) -> Result<Answer, Error> {
         let query = Query::from((&subject.input, self.target.clone())).seed(self.seed);
         let query = query.first_sample(index as u64).on_progress(|_| interrupt::go_on());
         let model = &self.model.loaded.model;
@@ -42,7 +48,8 @@ impl Question<'_> {
             (Ok(measured), Some(truth)) => Ok(measured.masks(&truth.mask)),
             (measured, _) => measured,
         };
-        metrics.iter().map(|entry| value(entry, &measured)).collect()
+        let values = metrics.iter().map(|entry| value(entry, &measured)).collect::<Result<_, _>>()?;
+        Ok(Answer { map, values })
     }
 }
 

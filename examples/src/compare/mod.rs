@@ -1,8 +1,13 @@
 //! `candlelight compare`: methods beside methods, by numbers.
 
 mod chart;
+mod gallery;
 mod measure;
 mod table;
+
+pub use chart::{Curves, Line};
+pub use gallery::Shown;
+pub use table::Cell;
 
 use crate::args;
 use crate::failure::{Failure, Result};
@@ -10,6 +15,7 @@ use crate::method::{self, Selection, Wish};
 use crate::metric;
 use crate::model::{Opened, Origin};
 use crate::progress::Bar;
+use crate::report;
 use crate::subject::Subject;
 use crate::target;
 use crate::term::{self, YELLOW, paint};
@@ -17,7 +23,8 @@ use crate::words;
 use crate::write;
 use candlelight::metrics::{Entry, METRICS, RandomMap};
 use candlelight::{Explain, Progress, Settings, Target};
-use measure::Column;
+use gallery::Drawn;
+use measure::{Answer, Column};
 
 /// Metrics that are cheap, without a ground truth and with one.
 const WITHOUT_TRUTH: [&str; 3] = ["top-k-ablation", "insertion", "deletion"];
@@ -26,29 +33,37 @@ const WITH_TRUTH: [&str; 2] = ["pointing-game", "relevance-mass-accuracy"];
 /// A method that takes part; the last one is the map at random.
 pub struct Contender {
     pub name: String,
+    /// The name in print.
+    pub title: &'static str,
     method: Box<dyn Explain>,
     wish: Wish,
+    /// Its maps over the images that are shown, or why there is none.
+    pub drawn: Vec<Drawn>,
 }
 
 /// What is compared.
 pub struct Job<'a> {
     pub args: &'a args::Compare,
-    model: Opened,
-    target: Target,
+    pub model: Opened,
+    pub target: Target,
     pub contenders: Vec<Contender>,
     pub metrics: Vec<&'static Entry>,
+    /// The first images, for the page.
+    pub shown: Vec<Shown>,
 }
 
 pub fn run(args: &args::Compare) -> Result<()> {
     let model = Opened::of(&args.model)?;
     let target = target::resolve(&args.target, &model.loaded.labels)?;
     let (contenders, metrics) = (contenders(args, &model)?, metrics(args, &model)?);
-    let mut job = Job { args, model, target, contenders, metrics };
+    let mut job = Job { args, model, target, contenders, metrics, shown: Vec::new() };
     write::folder(&args.out)?;
     let (columns, done) = job.measure()?;
     let cells = table::cells(&job, &columns)?;
     table::show(&job, &cells, &columns)?;
-    chart::save(&job, &columns)?;
+    let curves = chart::curves(&job, &columns)?;
+    chart::save(&job, &curves)?;
+    job.report(&report::Compared { job: &job, cells: &cells, curves: &curves, done })?;
     match done == job.count() {
         true => Ok(()),
         false => Err(Failure::interrupted(format!(
@@ -63,11 +78,11 @@ fn contenders(args: &args::Compare, model: &Opened) -> Result<Vec<Contender>> {
     let settings = Settings { steps: args.steps, ..method::plain_settings(model)? };
     let Selection { methods, wish } = Selection::of(&args.methods)?;
     let named = |method: &'static candlelight::Method| {
-        Ok(Contender { name: method.name.into(), method: method.with(&settings)?, wish })
+        Ok(Contender::new(method.name, method.title, (method.with(&settings)?, wish)))
     };
     let mut contenders = methods.into_iter().map(named).collect::<Result<Vec<_>>>()?;
     let random = RandomMap::default();
-    contenders.push(Contender { name: random.name(), method: Box::new(random), wish: Wish::Exactly });
+    contenders.push(Contender::new(random.name(), "A map at random", (Box::new(random), Wish::Exactly)));
     Ok(contenders)
 }
 
@@ -86,9 +101,26 @@ fn metrics(args: &args::Compare, model: &Opened) -> Result<Vec<&'static Entry>> 
     metric::named(names)
 }
 
+impl Contender {
+    fn new(name: impl Into<String>, title: &'static str, (method, wish): (Box<dyn Explain>, Wish)) -> Self {
+        Self { name: name.into(), title, method, wish, drawn: Vec::new() }
+    }
+}
+
 impl Job<'_> {
+    /// The page, if it is asked for.
+    fn report(&self, compared: &report::Compared) -> Result<()> {
+        let Some(asked) = &self.args.report else { return Ok(()) };
+        let path = asked.clone().unwrap_or_else(|| self.args.out.join(report::COMPARISON));
+        report::write_comparison(compared, &path)?;
+        if !self.args.json {
+            term::say(&format!("wrote {}", path.display()));
+        }
+        Ok(())
+    }
+
     /// How many images are compared.
-    fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         if self.args.images.is_empty() { self.args.scenes as usize } else { self.args.images.len() }
     }
 
@@ -107,11 +139,12 @@ impl Job<'_> {
         let bar = Bar::new("images");
         for index in 0..self.count() {
             let subject = self.subject(index)?;
-            let Some(rows) = self.image((index, &subject), &mut columns)? else {
+            let Some(answers) = self.image((index, &subject), &mut columns)? else {
                 return self.so_far(columns, index);
             };
-            rows.into_iter().zip(&mut columns).for_each(|(row, columns)| {
-                row.into_iter().zip(columns).for_each(|(value, column)| column.add(value));
+            self.keep(subject, &answers);
+            answers.into_iter().zip(&mut columns).for_each(|(answer, columns)| {
+                answer.values.into_iter().zip(columns).for_each(|(value, column)| column.add(value));
             });
             let progress = Progress { done: index + 1, of: self.count() };
             if bar.update(progress).is_break() {
@@ -128,19 +161,19 @@ impl Job<'_> {
         }
     }
 
-    /// A row for every contender; none if it was interrupted.
+    /// What every contender says; none if it was interrupted.
     fn image(
         &mut self,
         (index, subject): (usize, &Subject),
         columns: &mut Vec<Vec<Column>>,
-    ) -> Result<Option<Vec<Vec<measure::Value>>>> {
-        let mut rows = Vec::new();
+    ) -> Result<Option<Vec<Answer>>> {
+        let mut answers = Vec::new();
         let mut next = 0;
         while let Some(contender) = self.contenders.get(next) {
             let question =
                 measure::Question { model: &self.model, target: &self.target, seed: self.args.seed };
             match question.ask((index, subject), contender, &self.metrics) {
-                Ok(row) => rows.push(row),
+                Ok(answer) => answers.push(answer),
                 Err(candlelight::Error::Cancelled { .. }) => return Ok(None),
                 Err(error) if contender.wish == Wish::WhatSuits => {
                     let why = error.to_string();
@@ -158,6 +191,6 @@ impl Job<'_> {
             }
             next += 1;
         }
-        Ok(Some(rows))
+        Ok(Some(answers))
     }
 }

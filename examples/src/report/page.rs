@@ -1,10 +1,9 @@
 //! What the page says.
 
 use super::card::{Card, Fact};
-use super::{outline, plot};
+use super::{outline, plot, repeat};
 use crate::failure::{Failure, Result};
 use crate::job::{Explained, Job};
-use crate::record::CANDLE;
 use crate::subject::{Origin, Truth};
 use crate::words;
 use base64::Engine;
@@ -36,9 +35,9 @@ pub struct Page {
     palettes: BTreeMap<&'static str, String>,
 }
 
-/// What the model sees.
+/// A picture in the page itself.
 #[derive(Serialize)]
-struct Picture {
+pub struct Picture {
     /// A PNG, base64.
     png: String,
     width: u32,
@@ -64,7 +63,7 @@ struct Check {
 
 /// Where the object is.
 #[derive(Serialize)]
-struct Edge {
+pub struct Edge {
     path: String,
     words: String,
 }
@@ -84,7 +83,7 @@ impl Page {
             label: job.label(explained.class),
             contrast: explained.contrast.map(|class| job.label(class)),
             about: about(job, explained),
-            picture: Picture::of(&subject.seen, &subject.stem)?,
+            picture: Picture::of(&subject.seen, format!("{}, as the model sees it", subject.stem))?,
             classes: explained.top.iter().map(|&class| Class::of(job, explained, class)).collect(),
             check: Check::of(explained),
             truth: subject.truth.as_ref().map(Edge::of).transpose()?,
@@ -92,7 +91,12 @@ impl Page {
             skipped: explained.skipped.iter().map(skipped).collect(),
             interrupted: explained.interrupted,
             command: words::command(&job.command),
-            facts: facts(job, explained),
+            facts: repeat::facts(
+                job.model,
+                (&job.args.model.model, &job.weights),
+                Some(Fact::new("SHA-256 of the image", subject.sha256.clone())),
+                job.args.seed,
+            ),
             palettes: plot::palettes(),
         })
     }
@@ -113,29 +117,12 @@ fn about(job: &Job, explained: &Explained) -> String {
     format!("{from}, as {} sees it: {width} × {height} pixels", job.model.loaded.name)
 }
 
-/// What it takes to get the same numbers again.
-fn facts(job: &Job, explained: &Explained) -> Vec<Fact> {
-    let assumed = job.model.assumed.map(|words| Fact::new("Assumed", words));
-    let facts = [
-        Fact::new("Model", job.args.model.model.clone()),
-        Fact::new("SHA-256 of the weights", job.weights.clone()),
-        Fact::new("SHA-256 of the image", explained.subject.sha256.clone()),
-        Fact::new("Seed", job.args.seed.to_string()),
-        Fact::new("Device", format!("{:?}", job.model.device.location()).to_lowercase()),
-        Fact::new("Threads", std::thread::available_parallelism().map_or(1, usize::from).to_string()),
-        Fact::new("candlelight", env!("CARGO_PKG_VERSION")),
-        Fact::new("candle", CANDLE),
-    ];
-    facts.into_iter().chain(assumed).collect()
-}
-
 impl Picture {
-    fn of(seen: &RgbImage, name: &str) -> Result<Self> {
+    pub fn of(pixels: &RgbImage, alt: String) -> Result<Self> {
         let mut png = Cursor::new(Vec::new());
-        let written = seen.write_to(&mut png, ImageFormat::Png);
+        let written = pixels.write_to(&mut png, ImageFormat::Png);
         written.map_err(|error| Failure::result(error.to_string(), "please report this"))?;
-        let (width, height) = seen.dimensions();
-        let alt = format!("{name}, as the model sees it");
+        let (width, height) = pixels.dimensions();
         Ok(Self { png: BASE64_STANDARD.encode(png.into_inner()), width, height, alt })
     }
 }
@@ -169,7 +156,7 @@ impl Check {
 }
 
 impl Edge {
-    fn of(truth: &Truth) -> Result<Self> {
+    pub fn of(truth: &Truth) -> Result<Self> {
         let (_, _, width) = truth.mask.dims3()?;
         let inside: Vec<u8> = truth.mask.flatten_all()?.to_vec1()?;
         let (object, share) = (words::one(truth.shape.name()), words::percent(truth.share));

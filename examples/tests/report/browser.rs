@@ -162,6 +162,14 @@ impl Browser {
         }
     }
 
+    /// Presses Enter, which writes a line's end.
+    pub fn enter(&mut self) {
+        for (kind, text) in [("keyDown", "\r"), ("keyUp", "")] {
+            let params = json!({ "type": kind, "key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": text });
+            self.call("Input.dispatchKeyEvent", params);
+        }
+    }
+
     /// The whole page as a PNG.
     pub fn picture(&mut self) -> Vec<u8> {
         let size = self.call("Page.getLayoutMetrics", json!({}))["cssContentSize"].clone();

@@ -1,5 +1,5 @@
-//! The page of `explain --report` and of `serve` as people meet it: opened in a browser, moved over, read aloud and
-//! printed.
+//! The pages of `explain --report`, of `serve` and of `compare --report` as people meet them: opened in a browser, moved
+//! over, read aloud and printed.
 //!
 //! The tests with a browser need Chromium: they say so and pass where there is none.
 
@@ -8,6 +8,7 @@
 mod browser;
 #[cfg(feature = "serve")]
 mod client;
+mod compare;
 mod reading;
 #[cfg(feature = "serve")]
 mod serve;
@@ -31,24 +32,25 @@ const WRITTEN: f64 = 1e-5;
 /// A run whose page is there.
 struct Report {
     folder: TempDir,
+    file: &'static str,
 }
 
 impl Report {
     fn of(args: &[&str]) -> Self {
-        Self::told(&[&["--report"], args].concat())
+        Self::told("explain", "report.html", &[&["--report"], args].concat())
     }
 
-    fn told(args: &[&str]) -> Self {
+    fn told(command: &str, file: &'static str, args: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();
         let mut run = Command::new(env!("CARGO_BIN_EXE_candlelight"));
-        run.args(["explain", "--out", folder.path().to_str().unwrap()]).args(args);
+        run.args([command, "--out", folder.path().to_str().unwrap()]).args(args);
         let run = run.output().unwrap();
         assert!(run.status.success(), "{args:?}: {}", String::from_utf8_lossy(&run.stderr));
-        Self { folder }
+        Self { folder, file }
     }
 
     fn path(&self) -> PathBuf {
-        self.folder.path().join("report.html")
+        self.folder.path().join(self.file)
     }
 
     fn text(&self) -> String {
@@ -177,12 +179,8 @@ fn sliders_change_how_strongly_maps_cover_the_picture() {
     assert_eq!((opacity(&mut browser, "saliency"), opacity(&mut browser, "grad-cam")), (0.0, 0.0));
 }
 
-#[test]
-fn the_page_asks_for_nothing_and_complains_of_nothing() {
-    let report = pair();
-    let Some(mut browser) = report.opened(DESK) else { return };
-    browser.eval("document.getElementById('copy').click()");
-    browser.eval("new Promise((done) => setTimeout(done, 500))");
+/// No request has left the page, and nothing was complained of.
+fn asks_for_nothing(browser: &mut Browser) {
     let requests = browser.told("Network.requestWillBeSent");
     let addresses: Vec<&str> = requests.iter().filter_map(|it| it["request"]["url"].as_str()).collect();
     assert!(!addresses.is_empty());
@@ -199,6 +197,15 @@ fn the_page_asks_for_nothing_and_complains_of_nothing() {
 }
 
 #[test]
+fn the_page_asks_for_nothing_and_complains_of_nothing() {
+    let report = pair();
+    let Some(mut browser) = report.opened(DESK) else { return };
+    browser.eval("document.getElementById('copy').click()");
+    browser.eval("new Promise((done) => setTimeout(done, 500))");
+    asks_for_nothing(&mut browser);
+}
+
+#[test]
 fn a_request_to_anywhere_would_be_refused() {
     let report = pair();
     let Some(mut browser) = report.opened(DESK) else { return };
@@ -212,25 +219,30 @@ fn a_request_to_anywhere_would_be_refused() {
     assert!(refused.iter().any(by_policy), "{refused:?}");
 }
 
-#[test]
-fn the_page_is_as_wide_as_the_window_by_day_and_by_night_and_on_paper() {
-    let report = pair();
-    let Some(mut browser) = report.opened(DESK) else { return };
+/// The page is as wide as the window, can be read by day and by night, and can be printed.
+fn fits_everywhere(browser: &mut Browser, name: &str) {
     for (width, night) in [(DESK, false), (HAND, false), (HAND, true), (DESK, true)] {
         browser.resize(width, 1000);
         browser.prefer(if night { "dark" } else { "light" });
         let wide = browser.eval("document.documentElement.scrollWidth");
         assert!(wide.as_u64().unwrap() <= u64::from(width), "{wide} of {width}");
-        reading::check(&mut browser);
-        keep(&mut browser, &format!("report-{width}-{}.png", if night { "night" } else { "day" }));
+        reading::check(browser);
+        keep(browser, &format!("{name}-{width}-{}.png", if night { "night" } else { "day" }));
     }
     browser.prefer("light");
     let paper = browser.print();
     assert!(paper.starts_with(b"%PDF") && paper.len() > 20_000, "{} bytes", paper.len());
     assert_eq!(browser.eval("[...document.querySelectorAll('details')].every((it) => it.open)"), true);
     if let Some(folder) = std::env::var_os("CANDLELIGHT_SHOTS") {
-        fs::write(Path::new(&folder).join("report.pdf"), paper).unwrap();
+        fs::write(Path::new(&folder).join(format!("{name}.pdf")), paper).unwrap();
     }
+}
+
+#[test]
+fn the_page_is_as_wide_as_the_window_by_day_and_by_night_and_on_paper() {
+    let report = pair();
+    let Some(mut browser) = report.opened(DESK) else { return };
+    fits_everywhere(&mut browser, "report");
 }
 
 #[test]
@@ -261,13 +273,18 @@ fn names_from_outside_stay_text() {
     image::RgbImage::from_fn(64, 64, |x, y| image::Rgb([(x * 4) as u8, (y * 4) as u8, 90]))
         .save(&image)
         .unwrap();
-    let report = Report::of(&[image.to_str().unwrap(), "--method", "saliency"]);
-    let text = report.text();
-    assert!(!text.contains("<script>document"), "a file's name became a script");
-    assert!(text.contains("&lt;script&gt;document"), "the file's name is not there");
-    let Some(mut browser) = report.opened(DESK) else { return };
-    assert_ne!(browser.eval("document.title"), "owned");
-    assert_eq!(browser.eval("document.querySelectorAll('script:not([type])').length"), 1);
+    let image = image.to_str().unwrap();
+    for report in [
+        Report::of(&[image, "--method", "saliency"]),
+        compare::of(&[image, "--methods", "saliency", "--metrics", "deletion"]),
+    ] {
+        let text = report.text();
+        assert!(!text.contains("<script>document"), "a file's name became a script");
+        assert!(text.contains("&lt;script&gt;document"), "the file's name is not there");
+        let Some(mut browser) = report.opened(DESK) else { return };
+        assert_ne!(browser.eval("document.title"), "owned");
+        assert_eq!(browser.eval("document.querySelectorAll('script:not([type])').length"), 1);
+    }
 }
 
 #[test]
@@ -284,19 +301,29 @@ fn labels_of_a_hostile_model_stay_text() {
     let labels = (0..10).map(|class| (class.to_string(), json!(format!("{hostile}{class}"))));
     edited["id2label"] = Value::Object(labels.collect());
     fs::write(&config, edited.to_string()).unwrap();
-    let report = Report::of(&["--model", folder.path().to_str().unwrap(), "--method", "saliency"]);
-    let text = report.text();
-    assert!(!text.contains("<img src=x") && text.contains("&lt;img src=x onerror"), "a label became markup");
+    let model = ["--model", folder.path().to_str().unwrap()];
+    for report in [
+        Report::of(&[&model[..], &["--method", "saliency"]].concat()),
+        compare::of(
+            &[&model[..], &["--methods", "saliency", "--metrics", "deletion", "--scenes", "1"]].concat(),
+        ),
+    ] {
+        let text = report.text();
+        assert!(
+            !text.contains("<img src=x") && text.contains("&lt;img src=x onerror"),
+            "a label became markup"
+        );
+    }
 }
 
 #[test]
 fn a_page_goes_where_it_is_told_and_not_over_an_image() {
     let folder = TempDir::new().unwrap();
     let page = folder.path().join("why.html");
-    Report::told(&["--method", "saliency", &format!("--report={}", page.display())]);
+    Report::told("explain", "", &["--method", "saliency", &format!("--report={}", page.display())]);
     assert!(fs::read_to_string(page).unwrap().contains("<h1>"));
     let image = folder.path().join("cat.png");
     image::RgbImage::new(64, 64).save(&image).unwrap();
-    Report::told(&["--report", image.to_str().unwrap(), "--method", "saliency"]);
+    Report::told("explain", "", &["--report", image.to_str().unwrap(), "--method", "saliency"]);
     assert!(image::open(&image).is_ok(), "`--report IMAGE` wrote over the image");
 }

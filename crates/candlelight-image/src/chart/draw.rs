@@ -16,7 +16,7 @@ use std::ops::Range;
 
 /// Width and height of one chart, in units of the sheet.
 const CHART: (u32, u32) = (560, 380);
-/// Height of heading and note.
+/// Height of heading and note where there are some.
 const HEAD: u32 = 76;
 /// Height of a line of the legend, and how wide its samples are.
 const LINE: u32 = 24;
@@ -32,13 +32,18 @@ const GRID: RGBColor = RGBColor(232, 234, 238);
 type Area<DB> = plotters::drawing::DrawingArea<DB, Shift>;
 type Axes<'a, DB> = ChartContext<'a, DB, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
+/// Height of heading and note; a sheet without them begins with its charts.
+fn head(charts: &Charts) -> u32 {
+    if charts.heading.is_empty() && charts.note.is_empty() { 0 } else { HEAD }
+}
+
 /// Width and height of the sheet.
 pub(super) fn size(charts: &Charts) -> (u32, u32) {
     let columns = charts.columns.min(charts.charts.len()) as u32;
     let rows = (charts.charts.len() as u32).div_ceil(columns);
     let width = columns * CHART.0 + 2 * MARGIN as u32;
     let legend = legend(charts, width).len() as u32 * LINE + 2 * MARGIN as u32;
-    (width, HEAD + rows * CHART.1 + legend)
+    (width, head(charts) + rows * CHART.1 + legend)
 }
 
 /// plotters on text.
@@ -95,12 +100,16 @@ impl Sheet<'_> {
         for (index, chart) in self.charts.charts.iter().enumerate() {
             let (column, row) = ((index % columns) as u32, (index / columns) as u32);
             let left = self.px(MARGIN as u32 + column * CHART.0);
-            let top = self.px(HEAD + row * CHART.1);
+            let top = self.px(head(self.charts) + row * CHART.1);
             let part = area.clone().shrink((left, top), (self.px(CHART.0), self.px(CHART.1)));
             self.chart(&part, chart)?;
         }
         let rows = self.charts.charts.len().div_ceil(columns) as u32;
-        self.legend(&area, &legend(self.charts, width), (HEAD + rows * CHART.1) as i32 + MARGIN)?;
+        self.legend(
+            &area,
+            &legend(self.charts, width),
+            (head(self.charts) + rows * CHART.1) as i32 + MARGIN,
+        )?;
         Ok(area.present()?)
     }
 

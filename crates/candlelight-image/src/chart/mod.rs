@@ -145,7 +145,7 @@ pub struct Charts {
 }
 
 impl Charts {
-    /// An empty sheet under a heading.
+    /// An empty sheet under a heading, which may be empty.
     pub fn new(heading: impl Into<String>) -> Self {
         Self { heading: heading.into(), note: String::new(), charts: Vec::new(), columns: 2 }
     }
@@ -237,6 +237,14 @@ mod tests {
         assert!(blue > 200, "{blue} pixels of the line");
         let dark = picture.pixels().filter(|pixel| pixel.0.iter().all(|&value| value < 90)).count();
         assert!(dark > 500, "{dark} pixels of text");
+    }
+
+    #[test]
+    fn a_sheet_without_a_heading_begins_with_its_charts() {
+        let chart = || Chart::new("title", "x", "y").curve(line(&[(0.0, 1.0), (1.0, 2.0)]));
+        let height = |charts: Charts| charts.chart(chart()).image().unwrap().height();
+        assert_eq!(height(Charts::new("heading")) - height(Charts::new("")), 2 * 76);
+        assert_eq!(height(Charts::new("").note("note")), height(Charts::new("heading")));
     }
 
     #[test]

@@ -131,7 +131,12 @@ fn summary(lines: &[Line]) -> String {
     } else {
         format!(" {other} could not be compared; the note says why.")
     };
-    format!("{agrees} are compared and agree, {alone} have no peer.{failed}{faster}")
+    let stolen = lines.iter().filter(|line| line.stolen.is_some()).count();
+    let disturbed = match stolen {
+        0 => String::new(),
+        _ => format!(" In {stolen} the host took processors away: their times say little."),
+    };
+    format!("{agrees} are compared and agree, {alone} have no peer.{failed}{faster}{disturbed}")
 }
 
 fn row(line: &Line) -> String {

@@ -23,7 +23,7 @@ Ours and the peer's run the same work on the same weights and images, each in a 
 threads, in turn, with nothing else on the machine. Results are compared before times: in double precision by the
 relative L2 distance in the column \"apart\", where sampled methods take the same samples or, where the note says so, the
 values that they estimate. Times are medians; the ratio is the peer's time over ours, pair by pair, with the
-smallest and the largest pair. Memory is the largest resident size of each process. What is compared, and which row of
+smallest and the largest pair: where they are far apart, something disturbed the machine and the median says little. Memory is the largest resident size of each process. What is compared, and which row of
 [DEVIATIONS.md](../DEVIATIONS.md) says what differs, stands in the note; the peers' calls and settings are in
 [`rivals.json`](../benches/peers/rivals.json).
 ";
@@ -131,7 +131,12 @@ fn summary(lines: &[Line]) -> String {
     } else {
         format!(" {other} could not be compared; the note says why.")
     };
-    format!("{agrees} are compared and agree, {alone} have no peer.{failed}{faster}")
+    let stolen = lines.iter().filter(|line| line.stolen.is_some()).count();
+    let disturbed = match stolen {
+        0 => String::new(),
+        _ => format!(" In {stolen} the host took processors away: their times say little."),
+    };
+    format!("{agrees} are compared and agree, {alone} have no peer.{failed}{faster}{disturbed}")
 }
 
 fn row(line: &Line) -> String {
@@ -146,6 +151,10 @@ fn row(line: &Line) -> String {
         "agrees" | "no peer" => String::new(),
         state => format!("**{state}**: "),
     };
+    let stolen = line
+        .stolen
+        .map(|share| format!("**disturbed**: the host took {:.0} % of the processors; ", 100.0 * share));
+    let state = state + &stolen.unwrap_or_default();
     format!(
         "| `{}` | {} | {} | {} | {} | {} | {} | {} | {} | {state}{} |\n",
         line.row,

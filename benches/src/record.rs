@@ -51,6 +51,8 @@ pub struct Line {
     pub peer_rounding: Option<f64>,
     /// How far our result on the device is from that on the CPU, in single precision.
     pub device_apart: Option<f64>,
+    /// The share of the processors that the host took away meanwhile, where it is worth a warning.
+    pub stolen: Option<f64>,
     /// Pairs, or runs without a peer.
     pub runs: Option<f64>,
     /// Threads of each side.
@@ -91,6 +93,7 @@ impl Line {
             "ours_rounding",
             "peer_rounding",
             "device_apart",
+            "stolen",
             "runs",
             "threads",
             "note",

@@ -53,18 +53,19 @@ impl Table<'_> {
         !self.args.again && measured && line.row == row.name() && line.device == self.args.device.name()
     }
 
-    /// One row, and a warning where the host took the processors away.
+    /// One row, and how much of the processors the host took away meanwhile.
     fn watched(&self, row: &Row) -> Line {
         let before = host::Ticks::now();
         let line = self.line(row);
-        if let Some(share) = before.zip(host::Ticks::now()).and_then(|(then, now)| now.stolen_since(then)) {
+        let stolen = before.zip(host::Ticks::now()).and_then(|(then, now)| now.stolen_since(then));
+        if let Some(share) = stolen {
             eprintln!(
                 "warning: the host took {:.0} % of the processors from `{}`",
                 100.0 * share,
                 row.name()
             );
         }
-        line
+        Line { stolen, ..line }
     }
 
     /// A row, whatever goes wrong in it.

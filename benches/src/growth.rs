@@ -1,9 +1,8 @@
 //! How time and memory grow: the points that are measured, and what is to be seen of them.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use candlelight::image::{Chart, Charts, OKABE_ITO, Series, Stroke};
-use std::fs;
-use std::path::Path;
+use serde::{Deserialize, Serialize};
 
 /// The record's name.
 pub const RECORD: &str = "growth.csv";
@@ -68,7 +67,7 @@ pub const AXES: [&Axis; 4] = [
 ];
 
 /// One measurement.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Point {
     /// The axis's name.
     pub axis: String,
@@ -82,47 +81,6 @@ pub struct Point {
     pub mib: f64,
     /// The memory budget, in MiB.
     pub budget: f64,
-}
-
-/// Reads the record; one that is not there has no points.
-///
-/// # Errors
-/// If it is no such file.
-pub fn read(path: &Path) -> Result<Vec<Point>> {
-    if !path.exists() {
-        return Ok(Vec::new());
-    }
-    fs::read_to_string(path)?
-        .lines()
-        .skip(1)
-        .map(|line| point(line).with_context(|| format!("`{line}`")))
-        .collect()
-}
-
-fn point(line: &str) -> Result<Point> {
-    let cells: Vec<&str> = line.split(',').collect();
-    ensure!(cells.len() == 6, "a point has 6 cells");
-    Ok(Point {
-        axis: cells[0].to_owned(),
-        label: cells[1].to_owned(),
-        at: cells[2].parse()?,
-        seconds: cells[3].parse()?,
-        mib: cells[4].parse()?,
-        budget: cells[5].parse()?,
-    })
-}
-
-/// Writes the record.
-///
-/// # Errors
-/// If the file cannot be written.
-pub fn write(path: &Path, points: &[Point]) -> Result<()> {
-    let line = |point: &Point| {
-        let Point { axis, label, at, seconds, mib, budget } = point;
-        format!("{axis},{label},{at:.6},{seconds:.6},{mib},{budget}\n")
-    };
-    let lines: String = points.iter().map(line).collect();
-    Ok(fs::write(path, format!("axis,label,at,seconds,mib,budget\n{lines}"))?)
 }
 
 /// Time and memory over one axis, on one sheet.

@@ -5,6 +5,7 @@ pub mod machine;
 pub mod page;
 pub mod record;
 pub mod rivals;
+pub mod table;
 
 use anyhow::{Context, Result};
 use candle_core::{DType, Device};

@@ -1,7 +1,8 @@
 //! `docs/benchmarks.md`, made of the records and of nothing else.
 
 use crate::growth::{self, Point};
-use crate::record::{self, Line};
+use crate::record::{self, Line, State};
+use crate::table;
 use anyhow::{Context, Result};
 use candlelight::METHODS;
 use candlelight::metrics::METRICS;
@@ -66,12 +67,12 @@ pub fn page() -> Result<String> {
     for path in &tables {
         let lines = record::read(path)?;
         has_card |= lines.iter().any(|line| line.device == "cuda");
-        page.push_str(&table(path, &lines)?);
+        page.push_str(&section(path, &lines)?);
     }
     if !has_card {
         page.push_str(NO_CARD);
     }
-    let points = growth::read(&records().join(growth::RECORD))?;
+    let points = table::read(&records().join(growth::RECORD))?;
     Ok(page + &grown(&points))
 }
 
@@ -88,7 +89,7 @@ fn tables() -> Result<Vec<PathBuf>> {
     Ok(tables)
 }
 
-fn table(path: &Path, lines: &[Line]) -> Result<String> {
+fn section(path: &Path, lines: &[Line]) -> Result<String> {
     let name = path.file_stem().context("a record has a name")?.to_string_lossy();
     let threads = lines.first().and_then(|line| line.threads).unwrap_or(0.0);
     let mut text =
@@ -113,10 +114,10 @@ fn part_of(line: &Line) -> Part {
 }
 
 fn summary(lines: &[Line]) -> String {
-    let count = |state: &str| lines.iter().filter(|line| line.state == state).count();
+    let count = |state: State| lines.iter().filter(|line| line.state == state).count();
     let mut ratios: Vec<f64> = lines.iter().filter_map(|line| line.ratio).collect();
     ratios.sort_by(f64::total_cmp);
-    let (agrees, alone) = (count("agrees"), count("no peer"));
+    let (agrees, alone) = (count(State::Agrees), count(State::NoPeer));
     let other = lines.len() - agrees - alone;
     let slower = ratios.iter().filter(|ratio| **ratio < 1.0).count();
     let faster = match ratios.is_empty() {
@@ -147,9 +148,9 @@ fn row(line: &Line) -> String {
         }))
     };
     let milliseconds = |seconds: Option<f64>| or_dash(seconds.map(|seconds| digits(seconds * 1e3)));
-    let state = match line.state.as_str() {
-        "agrees" | "no peer" => String::new(),
-        state => format!("**{state}**: "),
+    let state = match line.state.is_whole() {
+        true => String::new(),
+        false => format!("**{}**: ", line.state.words()),
     };
     let stolen = line
         .stolen

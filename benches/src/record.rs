@@ -1,10 +1,47 @@
 //! What was measured, a line for each row, in a file of comma-separated values.
 
-use anyhow::{Context, Result};
+use crate::table;
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use std::fs;
 use std::path::Path;
+
+/// What became of a row.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Both sides computed the same.
+    Agrees,
+    /// Nobody else has it.
+    NoPeer,
+    /// Nobody was asked.
+    NotCompared,
+    /// The peer's side did not run.
+    PeerFailed,
+    /// The results are too far apart.
+    Differs,
+    /// Our side did not run.
+    #[default]
+    Failed,
+}
+
+impl State {
+    /// Whether the times are what they should be.
+    pub fn is_whole(self) -> bool {
+        matches!(self, Self::Agrees | Self::NoPeer)
+    }
+
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Agrees => "agrees",
+            Self::NoPeer => "no peer",
+            Self::NotCompared => "not compared",
+            Self::PeerFailed => "peer failed",
+            Self::Differs => "differs",
+            Self::Failed => "failed",
+        }
+    }
+}
 
 /// One row of the table; what does not apply is empty.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -15,9 +52,9 @@ pub struct Line {
     pub device: String,
     /// Whose time is compared.
     pub rival: String,
-    /// `agrees`, `no peer`, `differs` or `failed`.
-    pub state: String,
-    /// Medians, smallest and largest of our times, in seconds.
+    /// What became of it.
+    pub state: State,
+    /// Median of our times, in seconds.
     pub ours_s: Option<f64>,
     /// The smallest.
     pub ours_min_s: Option<f64>,
@@ -61,109 +98,25 @@ pub struct Line {
     pub note: String,
 }
 
-impl Line {
-    fn values(&self) -> Result<Map<String, Value>> {
-        match serde_json::to_value(self)? {
-            Value::Object(values) => Ok(values),
-            _ => anyhow::bail!("a line is an object"),
-        }
-    }
-
-    /// The names of the columns, in their order.
-    fn columns() -> Vec<&'static str> {
-        vec![
-            "row",
-            "device",
-            "rival",
-            "state",
-            "ours_s",
-            "ours_min_s",
-            "ours_max_s",
-            "peer_s",
-            "peer_min_s",
-            "peer_max_s",
-            "ratio",
-            "ratio_min",
-            "ratio_max",
-            "ours_images_per_s",
-            "peer_images_per_s",
-            "ours_mib",
-            "peer_mib",
-            "float64",
-            "ours_rounding",
-            "peer_rounding",
-            "device_apart",
-            "stolen",
-            "runs",
-            "threads",
-            "note",
-        ]
-    }
-}
-
 /// Reads a file; one that is not there has no lines.
 ///
 /// # Errors
 /// If it is no such file.
 pub fn read(path: &Path) -> Result<Vec<Line>> {
-    if !path.exists() {
-        return Ok(Vec::new());
-    }
-    let text = fs::read_to_string(path)?;
-    let mut rows = text.lines();
-    let header: Vec<&str> = rows.next().context("the file is empty")?.split(',').collect();
-    rows.map(|row| line(&header, row).with_context(|| format!("{}: `{row}`", path.display()))).collect()
+    table::read(path)
 }
 
-fn line(header: &[&str], row: &str) -> Result<Line> {
-    let values = header.iter().zip(row.split(',')).filter(|(_, text)| !text.is_empty());
-    let value = |(name, text): (&&str, &str)| {
-        let number = text.parse::<f64>().ok().and_then(serde_json::Number::from_f64).map(Value::Number);
-        ((*name).to_owned(), number.unwrap_or_else(|| Value::String(text.to_owned())))
-    };
-    let mut values: Map<String, Value> = values.map(value).collect();
-    for text in ["row", "device", "rival", "state", "note"] {
-        values.entry(text).or_insert_with(|| Value::String(String::new()));
-    }
-    Ok(serde_json::from_value(Value::Object(values))?)
-}
-
-/// Writes lines, those of rows that are there already in their place.
+/// Writes a line, in the place of the row's older one if there is one.
 ///
 /// # Errors
 /// If the file cannot be read or written.
-pub fn put(path: &Path, line: &Line) -> Result<()> {
+pub fn put(path: &Path, line: Line) -> Result<()> {
     let mut lines = read(path)?;
     match lines.iter_mut().find(|old| old.row == line.row && old.device == line.device) {
-        Some(old) => *old = line.clone(),
-        None => lines.push(line.clone()),
+        Some(old) => *old = line,
+        None => lines.push(line),
     }
-    let mut text = Line::columns().join(",");
-    for line in &lines {
-        let values = line.values()?;
-        let cells: Vec<String> = Line::columns().iter().map(|name| cell(&values[*name])).collect();
-        text.push_str(&format!("\n{}", cells.join(",")));
-    }
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    fs::write(path, text + "\n").with_context(|| format!("writing {}", path.display()))
-}
-
-/// Numbers with five digits, text without what separates cells and lines.
-fn cell(value: &Value) -> String {
-    match value {
-        Value::Number(number) => rounded(number.as_f64().unwrap_or(f64::NAN)),
-        Value::String(text) => text.replace(',', ";").replace(['\n', '\r', '"'], " "),
-        _ => String::new(),
-    }
-}
-
-fn rounded(number: f64) -> String {
-    match number == 0.0 || (1e-3..1e6).contains(&number.abs()) {
-        true => format!("{}", format!("{number:.4e}").parse::<f64>().unwrap_or(number)),
-        false => format!("{number:.1e}"),
-    }
+    table::write(path, &lines)
 }
 
 #[cfg(test)]
@@ -181,12 +134,12 @@ mod tests {
             note: note.to_owned(),
             ..Line::default()
         };
-        put(&path, &line("a", "one, two"))?;
-        put(&path, &line("b", ""))?;
-        put(&path, &line("a", "three"))?;
+        put(&path, line("a", "one, two"))?;
+        put(&path, line("b", ""))?;
+        put(&path, line("a", "three"))?;
         assert_eq!(read(&path)?, [line("a", "three"), line("b", "")]);
-        put(&path, &line("a", "one, two"))?;
-        assert_eq!(read(&path)?[0].note, "one; two");
+        put(&path, line("a", "\"one\", two"))?;
+        assert_eq!(read(&path)?[0].note, "\"one\", two");
         Ok(())
     }
 }

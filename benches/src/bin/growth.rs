@@ -10,7 +10,7 @@ use candlelight::models::scenes::Scene;
 use candlelight::models::{ResNet, ResNetConfig, bundled};
 use candlelight::prelude::{Budget, Explain, IntegratedGradients, Query, layers};
 use candlelight_benches::growth::{self, AXES, Axis, Point};
-use candlelight_benches::{frozen, median, page};
+use candlelight_benches::{frozen, median, page, table};
 use clap::{Parser, Subcommand};
 use std::fs;
 use std::path::Path;
@@ -70,7 +70,7 @@ fn measure(runs: usize) -> Result<()> {
             println!("{:?}", points[points.len() - 1]);
         }
     }
-    growth::write(&page::records().join(growth::RECORD), &points)?;
+    table::write(&page::records().join(growth::RECORD), &points)?;
     let figures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/figures");
     fs::create_dir_all(&figures)?;
     for axis in AXES {

@@ -26,6 +26,11 @@ pub struct Agreement {
     pub device: Option<f64>,
 }
 
+/// Results that are farther apart than they may be.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Differs(String);
+
 /// Workers of one side: one in double precision on the CPU, one as it will be timed.
 struct Pair {
     double: Worker,
@@ -90,12 +95,15 @@ fn on_the_device(spec: &Spec, timed: &Tensor, file: &Path) -> Result<f64> {
 }
 
 impl Agreement {
-    fn is_near(&self, work: &Work) -> Result<()> {
+    fn is_near(&self, work: &Work) -> Result<(), Differs> {
         let (apart, ours, peer) =
             (self.float64.unwrap_or(0.0), self.ours.unwrap_or(0.0), self.peer.unwrap_or(0.0));
-        ensure!(apart <= work.float64, "the results are {apart:.1e} apart in double precision");
-        let near = ours <= NEAR.max(ROUNDING * peer);
-        ensure!(near, "ours is {ours:.1e} from double precision, the peer's {peer:.1e}");
+        if apart > work.float64 {
+            return Err(Differs(format!("the results are {apart:.1e} apart in double precision")));
+        }
+        if ours > NEAR.max(ROUNDING * peer) {
+            return Err(Differs(format!("ours is {ours:.1e} from double precision, the peer's {peer:.1e}")));
+        }
         Ok(())
     }
 }

@@ -1,12 +1,12 @@
 //! The table: row by row, results before times, each row kept as soon as it is there.
 
-use crate::agreement::{self, Agreement, Checked};
+use crate::agreement::{self, Agreement, Checked, Differs};
 use crate::python::Python;
 use crate::worker::{Side, Spec, Worker};
 use crate::{Compare, host, inputs};
 use anyhow::Result;
 use candlelight_benches::median;
-use candlelight_benches::record::{self, Line};
+use candlelight_benches::record::{self, Line, State};
 use candlelight_benches::rivals::Row;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ impl Table<'_> {
                         inputs::prepare(&row.model, &self.folder.join(&row.model))?;
                     }
                     let line = self.watched(row);
-                    record::put(&self.record, &line)?;
+                    record::put(&self.record, line.clone())?;
                     line
                 }
             };
@@ -49,8 +49,10 @@ impl Table<'_> {
     }
 
     fn is_known(&self, line: &Line, row: &Row) -> bool {
-        let measured = matches!(line.state.as_str(), "agrees" | "no peer");
-        !self.args.again && measured && line.row == row.name() && line.device == self.args.device.name()
+        !self.args.again
+            && line.state.is_whole()
+            && line.row == row.name()
+            && line.device == self.args.device.name()
     }
 
     /// One row, and how much of the processors the host took away meanwhile.
@@ -79,9 +81,8 @@ impl Table<'_> {
             ..Line::default()
         };
         self.measure(row, named.clone()).unwrap_or_else(|error| {
-            let state =
-                if format!("{error:#}").contains("apart in double precision") { "differs" } else { "failed" };
-            Line { state: state.into(), note: format!("{error:#}"), ..named }
+            let state = if error.is::<Differs>() { State::Differs } else { State::Failed };
+            Line { state, note: format!("{error:#}"), ..named }
         })
     }
 
@@ -91,15 +92,13 @@ impl Table<'_> {
         let Checked { agreement, ours, peer } = agreement::check(row.work, &spec, side)?;
         let line = with(line, &agreement);
         match peer {
-            Some(Ok(peer)) => self.pairs(row, (ours, peer), Line { state: "agrees".into(), ..line }),
+            Some(Ok(peer)) => self.pairs(row, (ours, peer), Line { state: State::Agrees, ..line }),
             Some(Err(error)) => {
                 let note = format!("the peer failed: {error:#}");
-                self.alone(row, ours, Line { state: "peer failed".into(), note, ..line })
+                self.alone(row, ours, Line { state: State::PeerFailed, note, ..line })
             }
-            None if row.rival.is_some() => {
-                self.alone(row, ours, Line { state: "not compared".into(), ..line })
-            }
-            None => self.alone(row, ours, Line { state: "no peer".into(), ..line }),
+            None if row.rival.is_some() => self.alone(row, ours, Line { state: State::NotCompared, ..line }),
+            None => self.alone(row, ours, Line { state: State::NoPeer, ..line }),
         }
     }
 
@@ -211,7 +210,7 @@ fn text(line: &Line) -> String {
     let number =
         |value: Option<f64>, digits: usize| value.map_or("-".into(), |value| format!("{value:.digits$}"));
     let apart = line.float64.map_or("-".into(), |apart| format!("{apart:.0e}"));
-    let why = if matches!(line.state.as_str(), "agrees" | "no peer") { "" } else { &line.note };
+    let why = if line.state.is_whole() { "" } else { &line.note };
     format!(
         "{:<46} {:>11} {:>10} {:>6} {:>7} {:>7} {:>15} {:>8} {:>11} {:>6} {:>17}  {} {why}",
         line.row,
@@ -225,6 +224,6 @@ fn text(line: &Line) -> String {
         number(line.ours_mib, 0),
         number(line.peer_mib, 0),
         apart,
-        line.state,
+        line.state.words(),
     )
 }

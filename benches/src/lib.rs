@@ -3,13 +3,16 @@
 pub mod growth;
 pub mod machine;
 pub mod page;
+pub mod process;
 pub mod record;
 pub mod rivals;
 pub mod table;
 
 use anyhow::{Context, Result};
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, Tensor};
+use candlelight::models::scenes::Scene;
 use candlelight::nn::{VarBuilder, VarMap};
+use std::ops::Range;
 
 /// A model in single precision with weights at random, none of them tracked.
 ///
@@ -21,6 +24,15 @@ pub fn frozen<M>(build: impl Fn(VarBuilder) -> candle_core::Result<M>) -> Result
     let variables = map.data().lock().ok().context("the map is poisoned")?;
     let weights = variables.iter().map(|(name, variable)| (name.clone(), variable.as_detached_tensor()));
     Ok(build(VarBuilder::from_tensors(weights.collect(), DType::F32, &Device::Cpu))?)
+}
+
+/// The scenes of these seeds as the bundled models take them, `[N, 3, H, W]`.
+///
+/// # Errors
+/// Those of candle.
+pub fn scenes(seeds: Range<u64>) -> candle_core::Result<Tensor> {
+    let scene = |seed| Scene::single(seed).tensor(&Device::Cpu)?.affine(2.0, -1.0);
+    Tensor::cat(&seeds.map(scene).collect::<candle_core::Result<Vec<_>>>()?, 0)
 }
 
 /// The median, the mean of two in the middle.

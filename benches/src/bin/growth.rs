@@ -3,14 +3,13 @@
 //! read from `/proc/self/status`.
 
 use anyhow::{Context, Result, ensure};
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use candlelight::Model;
 use candlelight::models::resnet::Block;
-use candlelight::models::scenes::Scene;
 use candlelight::models::{ResNet, ResNetConfig, bundled};
 use candlelight::prelude::{Budget, Explain, IntegratedGradients, Query, layers};
 use candlelight_benches::growth::{self, AXES, Axis, Point};
-use candlelight_benches::{frozen, median, page, table};
+use candlelight_benches::{frozen, median, page, process, scenes, table};
 use clap::{Parser, Subcommand};
 use std::fs;
 use std::path::Path;
@@ -24,7 +23,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Steps where they are not what is varied.
 const STEPS: usize = 10;
 /// Images where steps are varied.
-const IMAGES: usize = 4;
+const IMAGES: u64 = 4;
 /// Width and height where the model is varied.
 const SIDE: usize = 96;
 
@@ -86,17 +85,7 @@ fn point(axis: &Axis, at: usize, runs: usize) -> Result<Point> {
         .args(["--runs", &runs, "work", axis.name, &at.to_string()])
         .output()?;
     ensure!(output.status.success(), "{} {at}: {}", axis.name, String::from_utf8_lossy(&output.stderr));
-    let said = String::from_utf8(output.stdout)?;
-    let numbers: Vec<&str> = said.trim().split(',').collect();
-    ensure!(numbers.len() == 4, "`{said}` is no point");
-    Ok(Point {
-        axis: axis.name.to_owned(),
-        label: numbers[0].to_owned(),
-        at: numbers[1].parse()?,
-        seconds: numbers[2].parse()?,
-        mib: numbers[3].parse()?,
-        budget: axis.budget as f64,
-    })
+    Ok(serde_json::from_slice(&output.stdout)?)
 }
 
 fn work(axis: &str, at: usize, runs: usize) -> Result<()> {
@@ -104,24 +93,30 @@ fn work(axis: &str, at: usize, runs: usize) -> Result<()> {
     let subject = subject(axis, at)?;
     let method = IntegratedGradients::default().steps(subject.steps);
     let query = Query::from((&subject.x, 0)).budget(Budget::Bytes(axis.budget << 20));
-    let before = status("VmRSS:")?;
+    let before = process::resident()?;
     let mut times = Vec::new();
     for _ in 0..=runs {
         let start = Instant::now();
         drop(method.attribute(&*subject.model, &query)?);
         times.push(start.elapsed().as_secs_f64());
     }
-    let peak = (status("VmHWM:")? - before).div_ceil(1024);
+    let mib = (process::peak()? - before).div_ceil(1024) as f64;
     // The first run warms up.
-    println!("{},{},{},{peak}", subject.label, subject.at, median(times[1..].to_vec()));
+    let seconds = median(times[1..].to_vec());
+    let (axis, budget, Subject { label, at, .. }) = (axis.name.to_owned(), axis.budget as f64, subject);
+    println!("{}", serde_json::to_string(&Point { axis, label, at, seconds, mib, budget })?);
     Ok(())
 }
 
 fn subject(axis: &Axis, at: usize) -> Result<Subject> {
     let (steps, label) = (STEPS, at.to_string());
     Ok(match axis.name {
-        "steps" => Subject { model: bundled_resnet()?, x: scenes(IMAGES)?, steps: at, label, at: at as f64 },
-        "batch" => Subject { model: bundled_resnet()?, x: scenes(at)?, steps, label, at: at as f64 },
+        "steps" => {
+            Subject { model: bundled_resnet()?, x: scenes(0..IMAGES)?, steps: at, label, at: at as f64 }
+        }
+        "batch" => {
+            Subject { model: bundled_resnet()?, x: scenes(0..at as u64)?, steps, label, at: at as f64 }
+        }
         "image-size" => {
             let x = Tensor::randn(0f32, 1.0, (1, 3, at, at), &Device::Cpu)?;
             let pixels = (at * at) as f64;
@@ -139,12 +134,6 @@ fn bundled_resnet() -> Result<Box<dyn Model>> {
     Ok(Box::new(bundled::resnet()?.model))
 }
 
-fn scenes(count: usize) -> Result<Tensor> {
-    let scene = |seed| Scene::single(seed).tensor(&Device::Cpu)?.affine(2.0, -1.0);
-    Ok(Tensor::cat(&(0..count as u64).map(scene).collect::<candle_core::Result<Vec<_>>>()?, 0)?
-        .to_dtype(DType::F32)?)
-}
-
 /// A ResNet of so many layers, with weights at random.
 fn resnet(depth: usize) -> Result<Box<dyn Model>> {
     let (block, depths) = match depth {
@@ -155,12 +144,4 @@ fn resnet(depth: usize) -> Result<Box<dyn Model>> {
     };
     let config = ResNetConfig::imagenet(block, depths, 1000);
     Ok(Box::new(frozen(|vb| ResNet::new(config.clone(), vb))?))
-}
-
-/// A line of the process's status, in KiB.
-fn status(name: &str) -> Result<u64> {
-    let status = fs::read_to_string("/proc/self/status").context("there is no /proc: Linux only")?;
-    let line =
-        status.lines().find_map(|line| line.strip_prefix(name)).context("no such line in the status")?;
-    Ok(line.split_whitespace().next().context("an empty line")?.parse()?)
 }

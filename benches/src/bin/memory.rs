@@ -2,10 +2,11 @@
 //! `/proc/self/status`.
 
 use anyhow::{Context, Result, bail};
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device};
 use candlelight::Error;
-use candlelight::models::{bundled, scenes::Scene};
+use candlelight::models::bundled;
 use candlelight::prelude::{Budget, METHODS, Query, Settings, method};
+use candlelight_benches::process;
 use clap::{Parser, Subcommand};
 use std::process::Command;
 
@@ -73,18 +74,16 @@ fn peak(model: &str, method: &str, mebibytes: usize, scenes: u64) -> Result<Stri
 
 fn work(model: &str, name: &str, mebibytes: usize, scenes: u64) -> Result<()> {
     let model = bundled::by_name(model, DType::F32, &Device::Cpu).context("no such model")??;
-    let scene = |seed| Scene::single(seed).tensor(&Device::Cpu)?.affine(2.0, -1.0);
-    let images = (0..scenes).map(scene).collect::<candle_core::Result<Vec<_>>>()?;
-    let images = Tensor::cat(&images, 0)?;
+    let images = candlelight_benches::scenes(0..scenes)?;
     let references = Some(images.clone());
     let settings = Settings { references, steps: Some(STEPS), ..Settings::default() };
     let explainer = method(name)?.with(&settings)?;
     let query = Query::from((&images, 0)).budget(Budget::Bytes(mebibytes << 20));
-    let before = status("VmRSS:")?;
+    let before = process::resident()?;
     match explainer.attribute(&model.model, &query) {
         Ok(map) => {
             drop(map);
-            println!("{}", (status("VmHWM:")? - before).div_ceil(1024));
+            println!("{}", (process::peak()? - before).div_ceil(1024));
             Ok(())
         }
         // Without attention, a ReLU or a global pool the method does not suit the model.
@@ -97,13 +96,4 @@ fn work(model: &str, name: &str, mebibytes: usize, scenes: u64) -> Result<()> {
         ) => Ok(()),
         Err(error) => Err(error.into()),
     }
-}
-
-/// A line of the process's status, in KiB.
-fn status(name: &str) -> Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").context("there is no /proc: Linux only")?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name));
-    let number =
-        line.and_then(|line| line.split_whitespace().next()).context("no such line in the status")?;
-    Ok(number.parse()?)
 }

@@ -4,9 +4,10 @@
 use anyhow::{Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use candlelight::metrics::NonSensitivity;
-use candlelight::models::{bundled, scenes::Scene};
+use candlelight::models::bundled;
 use candlelight::prelude::{Explain, IntegratedGradients};
 use candlelight::{Attribution, Budget, Model, Query};
+use candlelight_benches::scenes;
 use clap::Parser;
 use std::time::Instant;
 
@@ -31,9 +32,7 @@ fn main() -> Result<()> {
     println!("|---|---|---|---|---|");
     for name in bundled::NAMES {
         let Some(model) = bundled::by_name(name, DType::F32, &Device::Cpu) else { continue };
-        let scene = |seed| Scene::single(seed).tensor(&Device::Cpu)?.affine(2.0, -1.0);
-        let scenes = (0..args.scenes).map(scene).collect::<candle_core::Result<Vec<_>>>()?;
-        measure(name, &model?.model, &Tensor::cat(&scenes, 0)?)?;
+        measure(name, &model?.model, &scenes(0..args.scenes)?)?;
     }
     Ok(())
 }

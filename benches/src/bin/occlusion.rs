@@ -6,8 +6,8 @@ use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use candlelight::models::resnet::Block;
 use candlelight::models::{ResNet, ResNetConfig, Vgg, VggConfig};
-use candlelight::nn::{VarBuilder, VarMap};
 use candlelight::{Attribution, Explain, Model, Occlusion};
+use candlelight_benches::frozen;
 use clap::Parser;
 use std::time::Instant;
 
@@ -94,14 +94,4 @@ fn timed(method: &Occlusion, model: &dyn Model, x: &Tensor, best: &mut f64) -> R
 
 fn norm(x: &Tensor) -> Result<f64> {
     Ok(x.to_dtype(DType::F64)?.sqr()?.sum_all()?.to_scalar::<f64>()?.sqrt())
-}
-
-/// A model with weights at random, none of them tracked.
-fn frozen<M>(build: impl Fn(VarBuilder) -> candle_core::Result<M>) -> Result<M> {
-    let map = VarMap::new();
-    build(VarBuilder::from_varmap(&map, DType::F32, &Device::Cpu))?;
-    let variables = map.data().lock().ok().context("the map is poisoned")?;
-    let weights =
-        variables.iter().map(|(name, weight)| (name.clone(), weight.as_detached_tensor())).collect();
-    Ok(build(VarBuilder::from_tensors(weights, DType::F32, &Device::Cpu))?)
 }

@@ -4,8 +4,9 @@
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use candlelight::Model;
-use candlelight::models::{bundled, scenes::Scene};
+use candlelight::models::bundled;
 use candlelight::prelude::{Attribution, Explain, IntegratedGradients};
+use candlelight_benches::{median, scenes};
 use candlelight_tests::Folder;
 use candlelight_tests::folders::{Place, places};
 use clap::Parser;
@@ -54,9 +55,7 @@ fn main() -> Result<()> {
     println!("|---|---|---|---|---|---|---|---|");
     for name in bundled::NAMES {
         let Some(model) = bundled::by_name(name, DType::F32, &Device::Cpu) else { continue };
-        let scene = |seed| Scene::single(seed).tensor(&Device::Cpu)?.affine(2.0, -1.0);
-        let scenes = (0..args.scenes).map(scene).collect::<candle_core::Result<Vec<_>>>()?;
-        row(name, &model?.model, &Tensor::cat(&scenes, 0)?, args.residual)?;
+        row(name, &model?.model, &scenes(0..args.scenes)?, args.residual)?;
     }
     for place in places() {
         let Place::Found(folder) = place else { continue };
@@ -132,10 +131,4 @@ fn off(map: &Attribution, truth: &Attribution) -> Result<Vec<f64>> {
     };
     let apart = norms(&(map.values() - truth.values())?)?;
     Ok(apart.into_iter().zip(norms(truth.values())?).map(|(apart, norm)| apart / norm).collect())
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let n = values.len();
-    (values[(n - 1) / 2] + values[n / 2]) / 2.0
 }

@@ -88,8 +88,6 @@ fn headers_sort_by_keys_best_first_and_the_first_gives_back_what_was_asked() {
 fn the_comparison_asks_for_nothing_and_fits_everywhere() {
     let report = some();
     let Some(mut browser) = report.opened(DESK) else { return };
-    browser.eval("document.getElementById('copy').click()");
-    browser.eval("new Promise((done) => setTimeout(done, 500))");
     asks_for_nothing(&mut browser);
     fits_everywhere(&mut browser, "compare");
 }

@@ -9,6 +9,7 @@ use candlelight::models::scenes::Scene;
 use candlelight::models::{LeNet, ResNet, ResNetConfig, Vgg, VggConfig, ViT, ViTConfig, bundled, vit::Width};
 use candlelight::nn::{VarBuilder, VarMap};
 use candlelight::{Explain, Model, Saliency};
+use candlelight_benches::scenes;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -158,14 +159,11 @@ fn images(model: &str, numbers: &mut ChaCha8Rng) -> Result<(Tensor, Tensor)> {
         let x = if model == "lenet" { (x - 0.9)?.clamp(0.0, 1.0)? } else { x };
         return Ok((x, Tensor::ones((IMAGES, shape[2], shape[3]), DType::U8, &Device::Cpu)?));
     }
-    let scenes: Vec<Scene> = (0..IMAGES as u64).map(Scene::single).collect();
-    let pictures: Vec<Tensor> =
-        scenes.iter().map(|scene| scene.tensor(&Device::Cpu)).collect::<Result<_, _>>()?;
-    let inside: Vec<u8> = scenes
-        .iter()
-        .flat_map(|scene| scene.objects[0].mask.iter().map(|inside| u8::from(*inside)))
+    let inside: Vec<u8> = (0..IMAGES as u64)
+        .flat_map(|seed| Scene::single(seed).objects[0].mask.clone())
+        .map(u8::from)
         .collect();
-    let x = Tensor::cat(&pictures, 0)?.affine(2.0, -1.0)?;
+    let x = scenes(0..IMAGES as u64)?;
     let masks = Tensor::from_vec(inside, (IMAGES, x.dim(2)?, x.dim(3)?), &Device::Cpu)?;
     Ok((x, masks))
 }

@@ -28,11 +28,11 @@ impl Table<'_> {
     /// Measures the rows that the record has not, and prints all of them.
     pub fn run(&self, rows: &[Row]) -> Result<()> {
         println!("{HEADER}");
-        let mut ready = BTreeSet::new();
+        let (measured, mut ready) = (record::read(&self.record)?, BTreeSet::new());
         for row in rows {
-            let known = record::read(&self.record)?.into_iter().find(|line| self.is_known(line, row));
+            let known = measured.iter().find(|line| self.is_known(line, row));
             let line = match known {
-                Some(line) => line,
+                Some(line) => line.clone(),
                 None => {
                     if ready.insert(row.model.clone()) {
                         inputs::prepare(&row.model, &self.folder.join(&row.model))?;

@@ -11,9 +11,9 @@ use candle_core::{DType, Device, Tensor, safetensors};
 use candlelight::models::Loader;
 use candlelight::nn::{VarBuilder, without_winograd};
 use candlelight::{Attribution, Explain, Model, Query};
+use candlelight_benches::process;
 use serde::Deserialize;
 use std::collections::HashMap;
-use std::fs;
 use std::io::{self, BufRead};
 use std::path::Path;
 use std::time::Instant;
@@ -148,7 +148,7 @@ fn answer(setup: &Setup, spec: &Spec, line: &str) -> Result<Ran> {
         let result = result.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
         safetensors::save(&[("map", result)].into(), file)?;
     }
-    Ok(Ran { seconds, rss_mib: peak_rss()? })
+    Ok(Ran { seconds, rss_mib: process::peak()? as f64 / 1024.0 })
 }
 
 /// The settings without those of the peer alone.
@@ -167,12 +167,4 @@ fn result(setup: &Setup, told: &Told) -> Result<Tensor> {
         Ok(entry) => metrics::scores(setup, entry, told),
         Err(_) => conventions::map(setup, told),
     }
-}
-
-/// The largest resident size of this process, as the kernel counts it.
-fn peak_rss() -> Result<f64> {
-    let status = fs::read_to_string("/proc/self/status").context("peak memory is read from /proc")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
-    let kib: f64 = line.trim().trim_end_matches(" kB").trim().parse()?;
-    Ok(kib / 1024.0)
 }

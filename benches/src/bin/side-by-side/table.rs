@@ -82,7 +82,7 @@ impl Table<'_> {
         };
         self.measure(row, named.clone()).unwrap_or_else(|error| {
             let state = if error.is::<Differs>() { State::Differs } else { State::Failed };
-            Line { state, note: said(&error), ..named }
+            Line { state, note: format!("{error:#}"), ..named }
         })
     }
 
@@ -94,7 +94,7 @@ impl Table<'_> {
         match peer {
             Some(Ok(peer)) => self.pairs(row, (ours, peer), Line { state: State::Agrees, ..line }),
             Some(Err(error)) => {
-                let note = format!("the peer failed: {}", said(&error));
+                let note = format!("the peer failed: {error:#}");
                 self.alone(row, ours, Line { state: State::PeerFailed, note, ..line })
             }
             None if row.rival.is_some() => self.alone(row, ours, Line { state: State::NotCompared, ..line }),
@@ -157,11 +157,6 @@ impl Table<'_> {
     fn runs(&self, seconds: f64) -> usize {
         if seconds < SHORT { 3 * self.args.runs } else { self.args.runs }
     }
-}
-
-/// An error without the backtrace that candle writes behind its own.
-fn said(error: &anyhow::Error) -> String {
-    format!("{error:#}").lines().next().unwrap_or_default().to_owned()
 }
 
 /// What the row's data says of it.

@@ -78,6 +78,8 @@ impl Worker {
         command.arg(serde_json::to_string(spec)?);
         let threads = spec.threads.to_string();
         command.env("RAYON_NUM_THREADS", &threads).env("OMP_NUM_THREADS", &threads);
+        // An error is a line of the table.
+        command.env("RUST_BACKTRACE", "0");
         let said = tempfile::tempfile()?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(said.try_clone()?);
         let mut child = command.spawn()?;

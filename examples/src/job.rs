@@ -7,7 +7,9 @@ use crate::model::Opened;
 use crate::subject::Subject;
 use crate::target;
 use crate::words;
-use candlelight::{Error, GradientCheck, Method, Progress, Settings, Target, check_gradients, layers_like};
+use candlelight::{
+    Error, GradientCheck, Method, Model, Progress, Remembered, Settings, Target, check_gradients, layers_like,
+};
 use std::ops::ControlFlow;
 
 /// How many classes are shown.
@@ -130,9 +132,13 @@ impl<'a> Job<'a> {
 
     /// Runs the methods one after the other until all are done or one is stopped.
     pub fn methods(&self, explained: &mut Explained, stage: &dyn Stage) -> Result<()> {
+        let model = &self.model.loaded.model;
         for &method in &self.selection.methods {
+            // One memory for each method: its time is its own.
+            let remembered = Remembered::new(model);
+            let model: &dyn Model = if self.contrast.is_some() { &remembered } else { model };
             for class in explained.classes() {
-                match self.attempt(method, class, &explained.subject, stage)? {
+                match self.attempt((method, model), class, &explained.subject, stage)? {
                     Outcome::Finished(finished) => {
                         stage.finished(explained, &finished)?;
                         let partial = finished.map.convergence().partial.is_some();
@@ -159,13 +165,13 @@ impl<'a> Job<'a> {
 
     fn attempt(
         &self,
-        method: &'static Method,
+        (method, model): (&'static Method, &dyn Model),
         class: usize,
         subject: &Subject,
         stage: &dyn Stage,
     ) -> Result<Outcome> {
         let watch = stage.watch(method);
-        match method::run(method, self, subject, class, watch) {
+        match method::run((method, model), self, subject, class, watch) {
             Ok(finished) => Ok(Outcome::Finished(Box::new(finished))),
             Err(Error::Cancelled { .. }) => Ok(Outcome::Stopped),
             Err(error) if self.selection.wish == Wish::WhatSuits && is_unsuited(&error) => {

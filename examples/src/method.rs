@@ -11,7 +11,7 @@ use crate::subject::{Subject, Truth};
 use candle_core::Tensor;
 use candlelight::metrics::{PointingGame, RelevanceMassAccuracy};
 use candlelight::models::scenes::Scene;
-use candlelight::{Attribution, Composite, Error, METHODS, Method, Query, Settings, Target, method};
+use candlelight::{Attribution, Composite, Error, METHODS, Method, Model, Query, Settings, Target, method};
 use std::time::{Duration, Instant};
 
 /// The first scene seed of the references for Expected Gradients: no scene of training or evaluation.
@@ -124,9 +124,9 @@ impl Finished {
     }
 }
 
-/// Runs a method for a class. `Error::Cancelled` comes through as it is.
+/// Runs a method for a class; `model` is the job's. `Error::Cancelled` comes through as it is.
 pub fn run(
-    method: &'static Method,
+    (method, model): (&'static Method, &dyn Model),
     job: &Job,
     subject: &Subject,
     class: usize,
@@ -134,7 +134,7 @@ pub fn run(
 ) -> Result<Finished, Error> {
     let query = Query::from((&subject.input, Target::Class(class))).seed(job.args.seed).on_progress(watch);
     let started = Instant::now();
-    let map = method.with(&job.settings)?.attribute(&job.model.loaded.model, &query)?;
+    let map = method.with(&job.settings)?.attribute(model, &query)?;
     let time = started.elapsed();
     let truth = subject.truth.as_ref().filter(|truth| truth.answers(class, job.model));
     let agreement = truth.map(|truth| agree(&map, truth));

@@ -133,7 +133,8 @@ impl Attribution {
         self.cost
     }
 
-    /// What its evaluations saved where they share most of their input; `None` if every one of them ran whole.
+    /// What its evaluations saved where they share most of their input; `None` if every one of them ran whole, or
+    /// was [`Remembered`](crate::Remembered).
     pub fn reuse(&self) -> Option<Reuse> {
         self.reuse
     }

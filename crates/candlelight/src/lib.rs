@@ -68,9 +68,10 @@ pub mod prelude {
         InputXGradient, IntegratedGradients, InternalInfluence, Joining, KernelShap, Kind, LayerCam,
         LayerConductance, LayerGradientXActivation, LayerInfo, LayerIntegratedGradients, Lime, Lrp, METHODS,
         Method, Neuron, NeuronConductance, Noise, Occlusion, PartitionShap, Progress, Proximity, Psi,
-        Quadrature, Query, RawAttention, References, Rise, Rule, Saliency, ScoreCam, Segmentation, Selector,
-        Settings, ShapleyValues, Shrinkage, SmoothGrad, SobolIndices, Statistic, Tape, Target,
-        TransformerRelevance, Upsampling, XGradCam, Xrai, check_gradients, layers, method, nn, tap,
+        Quadrature, Query, RawAttention, References, Remembered, Rise, Rule, Saliency, ScoreCam,
+        Segmentation, Selector, Settings, ShapleyValues, Shrinkage, SmoothGrad, SobolIndices, Statistic,
+        Tape, Target, TransformerRelevance, Upsampling, XGradCam, Xrai, check_gradients, layers, method, nn,
+        tap,
     };
 
     #[cfg(feature = "image")]

@@ -5,7 +5,7 @@ use crate::interrupt;
 use crate::model::Opened;
 use crate::subject::Subject;
 use candlelight::metrics::{self, Curve, Entry};
-use candlelight::{Attribution, Error, Progress, Query, Target};
+use candlelight::{Attribution, Error, Progress, Query, Remembered, Target};
 
 /// What a metric says of one image, or why it says nothing.
 pub type Value = Result<(f64, Option<Curve>), String>;
@@ -19,6 +19,8 @@ pub struct Answer {
 /// What is asked of every method.
 pub struct Question<'a> {
     pub model: &'a Opened,
+    /// That model, with a memory that all methods and metrics of an image share.
+    pub remembered: &'a Remembered<'a>,
     pub target: &'a Target,
     pub seed: u64,
 }
@@ -33,13 +35,12 @@ impl Question<'_> {
     ) -> Result<Answer, Error> {
         let query = Query::from((&subject.input, self.target.clone())).seed(self.seed);
         let query = query.first_sample(index as u64).on_progress(|_| interrupt::go_on());
-        let model = &self.model.loaded.model;
-        let map = contender.method.attribute(model, &query)?;
+        let map = contender.method.attribute(self.remembered, &query)?;
         if let Some(Progress { done, of }) = map.convergence().partial {
             return Err(Error::Cancelled { done, of });
         }
-        let measured =
-            metrics::Subject::new(model, &query, &map).map(|measured| measured.method(&*contender.method));
+        let measured = metrics::Subject::new(self.remembered, &query, &map)
+            .map(|measured| measured.method(&*contender.method));
         let truth = subject
             .truth
             .as_ref()

@@ -22,7 +22,7 @@ use crate::term::{self, YELLOW, paint};
 use crate::words;
 use crate::write;
 use candlelight::metrics::{Entry, METRICS, RandomMap};
-use candlelight::{Explain, Progress, Settings, Target};
+use candlelight::{Explain, Progress, Remembered, Settings, Target};
 use gallery::Drawn;
 use measure::{Answer, Column};
 
@@ -168,10 +168,11 @@ impl Job<'_> {
         columns: &mut Vec<Vec<Column>>,
     ) -> Result<Option<Vec<Answer>>> {
         let mut answers = Vec::new();
+        let remembered = Remembered::new(&self.model.loaded.model);
+        let (model, target, seed) = (&self.model, &self.target, self.args.seed);
+        let question = measure::Question { model, remembered: &remembered, target, seed };
         let mut next = 0;
         while let Some(contender) = self.contenders.get(next) {
-            let question =
-                measure::Question { model: &self.model, target: &self.target, seed: self.args.seed };
             match question.ask((index, subject), contender, &self.metrics) {
                 Ok(answer) => answers.push(answer),
                 Err(candlelight::Error::Cancelled { .. }) => return Ok(None),

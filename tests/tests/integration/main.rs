@@ -17,6 +17,7 @@ mod paths;
 mod promises;
 mod readme;
 mod refusals;
+mod remembered;
 mod rivals;
 mod rules;
 mod sampled;

@@ -18,6 +18,7 @@ pub(crate) struct Original {
 struct Record {
     known: Vec<KnownValues>,
     work: Work,
+    recalled: bool,
 }
 
 /// All values of some chains.
@@ -63,6 +64,12 @@ impl Original {
         (whole > 0).then_some(Reuse { done, reached, whole })
     }
 
+    /// Whether evaluations need not run whole: chains used what is known, or somebody remembers what they made of it.
+    pub(crate) fn is_reused(&self) -> bool {
+        let record = self.record();
+        record.work.whole > 0 || record.recalled
+    }
+
     fn record(&self) -> MutexGuard<'_, Record> {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -99,6 +106,27 @@ impl Changes {
         Ok(picked)
     }
 
+    /// Whether this batch is `x`.
+    pub(super) fn are_of(&self, x: &Tensor) -> bool {
+        self.points == x.id()
+    }
+
+    /// Runs `pass` on `some` of the points: those with the numbers in `which`.
+    pub(crate) fn hold<R>(&self, some: &Tensor, which: &[usize], pass: impl FnOnce() -> R) -> R {
+        let regions: Vec<Region> = which.iter().map(|&point| self.regions[point].clone()).collect();
+        self.original.hold(some, &regions, pass)
+    }
+
+    /// Whether chains could use what is known.
+    pub(crate) fn are_used(&self) -> bool {
+        self.original.reuse().is_some()
+    }
+
+    /// Notes that somebody remembered what chains made of some of the points.
+    pub(crate) fn recalled(&self) {
+        self.original.record().recalled = true;
+    }
+
     /// Notes what a pass saved.
     pub(crate) fn worked(&self, work: Work) {
         self.original.record().work += work;
@@ -107,5 +135,5 @@ impl Changes {
 
 /// How `x` differs from one row, if it is a batch of which that is known.
 pub(crate) fn changes_of(x: &Tensor) -> Option<Changes> {
-    with_scope(|scope| scope.changes.clone()).flatten().filter(|changes| changes.points == x.id())
+    with_scope(|scope| scope.changes.clone()).flatten().filter(|changes| changes.are_of(x))
 }

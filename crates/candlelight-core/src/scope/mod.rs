@@ -6,6 +6,7 @@
 //! thread-local look.
 
 mod absent;
+mod audience;
 mod changes;
 mod grid;
 mod guard;
@@ -21,6 +22,7 @@ pub use selector::Selector;
 pub use tape::{Tape, Watched};
 
 pub(crate) use absent::{to_present_keys, without_tokens};
+pub(crate) use audience::{Audience, audience};
 pub(crate) use changes::{Changes, KnownValues, Original, changes_of};
 pub(crate) use layers::{bytes_held, first_not_finite, shown};
 pub(crate) use rules::{Asking, Planned, Rules, account, obeys, rule_for, rules_inside};

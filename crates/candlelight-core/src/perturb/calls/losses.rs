@@ -30,10 +30,16 @@ impl Calls<'_> {
         let mut scores = Vec::with_capacity(jobs.len());
         while scores.len() < jobs.len() {
             let done = scores.len();
+            // The first shows whether the model can reuse anything: else the others are evaluations like any.
+            let regions = regions.filter(|_| done == 0 || original.is_reused());
             if let (1, Some(regions)) = (done, regions) {
                 arrange(&mut jobs[1..], original, regions);
             }
-            let batch = if regions.is_some() { self.batch_inside(done, original) } else { self.run.batch() };
+            let batch = match (done, regions) {
+                (0, Some(_)) => 1,
+                (_, Some(_)) => self.run.batch_of_changed(),
+                (_, None) => self.run.batch(),
+            };
             let some = &jobs[done..(done + batch).min(jobs.len())];
             let asked: Vec<_> = some.iter().map(without).collect();
             scores.extend(match regions {
@@ -52,7 +58,7 @@ impl Calls<'_> {
 
     /// f(x) of row `row`, rounded as that of its versions: from what is known of it if they were made from that.
     fn whole_of(&mut self, row: usize, original: &Original) -> Result<f64> {
-        if original.reuse().is_none() {
+        if !original.is_reused() {
             return Ok(self.whole(row));
         }
         let (all, nowhere) =
@@ -79,18 +85,6 @@ impl Calls<'_> {
     ) -> Result<Vec<f64>> {
         let points = self.points(&asked.iter().collect::<Vec<_>>())?;
         self.run.scores_of_changed(original, (&points, regions), row, &self.prediction.target)
-    }
-
-    /// How many coalitions inside of rectangles go through the model at once.
-    ///
-    /// The first shows whether the model can reuse anything, and goes alone: else the others need the memory of whole
-    /// evaluations.
-    fn batch_inside(&self, done: usize, original: &Original) -> usize {
-        match (done, original.reuse()) {
-            (0, _) => 1,
-            (_, Some(_)) => self.run.batch_of_changed(),
-            (_, None) => self.run.batch(),
-        }
     }
 
     /// For every feature of a row the rectangle of the image around it; none where features are no places of an image.

@@ -114,8 +114,9 @@ def labels(setup, cells):
 
 
 def occlusion(setup, settings):
-    window = (setup.x.shape[1], settings["window"], settings["window"])
-    told = {"strides": window, "target": setup.y, "perturbations_per_eval": at_once(setup, settings)}
+    channels, stride = setup.x.shape[1], settings["stride"]
+    window = (channels, settings["window"], settings["window"])
+    told = {"strides": (channels, stride, stride), "target": setup.y, "perturbations_per_eval": at_once(setup, settings)}
     with torch.no_grad():
         return attr.Occlusion(setup.net).attribute(setup.x, window, **told)[:, :1]
 

@@ -1,7 +1,9 @@
 //! `docs/benchmarks.md`, made of the records and of nothing else.
 
 use crate::growth::{self, Point};
+use crate::median;
 use crate::record::{self, Line, State};
+use crate::rivals::{Rivals, Work};
 use crate::table;
 use anyhow::{Context, Result};
 use candlelight::METHODS;
@@ -90,12 +92,13 @@ fn tables() -> Result<Vec<PathBuf>> {
 }
 
 fn section(path: &Path, lines: &[Line]) -> Result<String> {
+    let rivals = Rivals::known()?;
     let name = path.file_stem().context("a record has a name")?.to_string_lossy();
     let threads = lines.first().and_then(|line| line.threads).unwrap_or(0.0);
     let mut text =
         format!("\n## {name}\n\n{threads} threads on each side, {} rows. {}\n", lines.len(), summary(lines));
     for (title, part) in PARTS {
-        let rows: Vec<&Line> = lines.iter().filter(|line| part_of(line) == part).collect();
+        let rows: Vec<&Line> = lines.iter().filter(|line| part_of(line, &rivals) == part).collect();
         if !rows.is_empty() {
             text.push_str(&format!("\n### {title}\n\n{HEADER}"));
             rows.into_iter().for_each(|line| text.push_str(&row(line)));
@@ -104,27 +107,29 @@ fn section(path: &Path, lines: &[Line]) -> Result<String> {
     Ok(text)
 }
 
-fn part_of(line: &Line) -> Part {
-    let work = line.row.split('/').next().unwrap_or_default();
-    match work {
-        _ if METHODS.iter().any(|method| method.name == work) => Part::Methods,
-        _ if METRICS.iter().any(|entry| entry.name == work) => Part::Metrics,
+fn part_of(line: &Line, rivals: &Rivals) -> Part {
+    let name = line.row.split('/').next().unwrap_or_default();
+    let does = rivals.works.iter().find(|work| work.work == name).map_or(name, Work::does);
+    match does {
+        _ if METHODS.iter().any(|method| does == method.name) => Part::Methods,
+        _ if METRICS.iter().any(|entry| does == entry.name) => Part::Metrics,
         _ => Part::Passes,
     }
 }
 
 fn summary(lines: &[Line]) -> String {
     let count = |state: State| lines.iter().filter(|line| line.state == state).count();
-    let mut ratios: Vec<f64> = lines.iter().filter_map(|line| line.ratio).collect();
-    ratios.sort_by(f64::total_cmp);
+    let quiet = lines.iter().filter(|line| line.stolen.is_none());
+    let ratios: Vec<f64> = quiet.filter_map(|line| line.ratio).collect();
     let (agrees, alone) = (count(State::Agrees), count(State::NoPeer));
     let other = lines.len() - agrees - alone;
     let slower = ratios.iter().filter(|ratio| **ratio < 1.0).count();
     let faster = match ratios.is_empty() {
         true => String::new(),
         false => format!(
-            " The median ratio is {:.1}; the peer is faster in {slower} of them.",
-            ratios[ratios.len() / 2]
+            " The median ratio of the {} that nothing disturbed is {:.1}; the peer is faster in {slower} of them.",
+            ratios.len(),
+            median(ratios)
         ),
     };
     let failed = if other == 0 {

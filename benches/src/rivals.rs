@@ -6,6 +6,10 @@ use serde_json::{Map, Value};
 
 /// How far results in double precision may be apart where a work says nothing else, relative L2.
 const FLOAT64: f64 = 1e-8;
+/// Rows of a batch where a work says nothing else.
+const ROWS: usize = 8;
+/// What stands before the name of a setting that holds for models which are not bundled.
+const LARGE: &str = "full_";
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
@@ -35,19 +39,24 @@ pub struct Rival {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Work {
-    /// The name in the registry, or that of a pass.
+    /// What rows are called: the name in the registry, that of a pass, or one of its own where `does` has the other.
     pub work: String,
+    /// What is done where rows are not called so.
+    pub does: Option<String>,
     /// Who does it, too; nobody where `no_peer` says why.
     pub rival: Option<String>,
     /// The rival's call.
     pub call: Option<String>,
     /// Why nobody is compared with.
     pub no_peer: Option<String>,
-    /// `model/rows` or `model/rows/dtype`: what the quick table has.
+    /// `model`, `model/rows` or `model/rows/dtype`: what the quick table has.
     pub on: Vec<String>,
     /// What `--full` has beside it.
     #[serde(default)]
     pub full: Vec<String>,
+    /// Rows of the batch where a place says nothing else.
+    #[serde(default = "rows")]
+    pub rows: usize,
     /// How the timed work is done; a key with `full_` before it holds for models that are not bundled.
     #[serde(default)]
     pub settings: Map<String, Value>,
@@ -72,9 +81,24 @@ fn float64() -> f64 {
     FLOAT64
 }
 
+fn rows() -> usize {
+    ROWS
+}
+
+impl Work {
+    /// The name in the registry, or that of a pass.
+    pub fn does(&self) -> &str {
+        self.does.as_ref().unwrap_or(&self.work)
+    }
+}
+
 /// A work on a model: one row of the table.
 #[derive(Clone, Debug)]
 pub struct Row<'a> {
+    /// The work and its place: `work/model`, and the rows and the type where the data says them.
+    pub name: String,
+    /// Which table has it.
+    pub extent: Extent,
     /// What is done.
     pub work: &'a Work,
     /// Whose work it is, too.
@@ -108,43 +132,53 @@ impl Rivals {
     /// Every row, work by work.
     ///
     /// # Errors
-    /// If a row is not written as `model/rows` or `model/rows/dtype`, or its rival is not there.
-    pub fn rows(&self, extent: Extent) -> Result<Vec<Row<'_>>> {
+    /// If a row is not written as `model`, `model/rows` or `model/rows/dtype`, or its rival is not there.
+    pub fn rows(&self) -> Result<Vec<Row<'_>>> {
         let places = self.works.iter().flat_map(|work| {
-            let full = if extent == Extent::Full { &work.full[..] } else { &[] };
-            work.on.iter().chain(full).map(move |place| (work, place))
+            let quick = work.on.iter().map(|place| (Extent::Quick, place));
+            let places = quick.chain(work.full.iter().map(|place| (Extent::Full, place)));
+            places.map(move |(extent, place)| (work, extent, place))
         });
-        places.map(|(work, place)| self.row(work, place)).collect()
+        places.map(|(work, extent, place)| self.row(work, extent, place)).collect()
     }
 
-    fn row<'a>(&'a self, work: &'a Work, place: &str) -> Result<Row<'a>> {
+    fn row<'a>(&'a self, work: &'a Work, extent: Extent, place: &str) -> Result<Row<'a>> {
         let parts: Vec<&str> = place.split('/').collect();
-        ensure!((2..=3).contains(&parts.len()), "`{place}` of `{}` is no `model/rows`", work.work);
-        let batch = parts[1].parse().with_context(|| format!("`{place}` of `{}`", work.work))?;
-        let dtype = parts.get(2).unwrap_or(&"float32").to_string();
+        ensure!(parts.len() <= 3, "`{place}` of `{}` is no `model/rows/dtype`", work.work);
+        let rows = parts.get(1).map(|rows| rows.parse()).transpose();
         let named = |name: &String| self.rivals.iter().find(|rival| rival.name == *name);
         let rival = work.rival.as_ref().map(|name| named(name).with_context(|| format!("no rival `{name}`")));
-        Ok(Row { work, rival: rival.transpose()?, model: parts[0].to_owned(), batch, dtype })
+        Ok(Row {
+            name: format!("{}/{place}", work.work),
+            extent,
+            work,
+            rival: rival.transpose()?,
+            model: parts[0].to_owned(),
+            batch: rows.with_context(|| format!("`{place}` of `{}`", work.work))?.unwrap_or(work.rows),
+            dtype: parts.get(2).unwrap_or(&"float32").to_string(),
+        })
     }
 }
 
 impl Row<'_> {
-    /// `work/model/rows`, and the type where it is not single precision.
-    pub fn name(&self) -> String {
-        let dtype = if self.dtype == "float32" { String::new() } else { format!("/{}", self.dtype) };
-        format!("{}/{}/{}{dtype}", self.work.work, self.model, self.batch)
+    /// How the work is done on this model where its time is taken.
+    pub fn settings(&self) -> Map<String, Value> {
+        self.meant(&self.work.settings)
     }
 
-    /// How the work is done on this model.
-    pub fn settings(&self) -> Map<String, Value> {
-        let (full, plain): (Vec<_>, Vec<_>) =
-            self.work.settings.iter().partition(|(key, _)| key.starts_with("full_"));
+    /// What is done otherwise where both sides are compared.
+    pub fn check(&self) -> Map<String, Value> {
+        self.meant(&self.work.check)
+    }
+
+    /// The settings of this model: without those of large ones, or with them in place of the others.
+    fn meant(&self, settings: &Map<String, Value>) -> Map<String, Value> {
         let own = |(key, value): (&String, &Value)| (key.clone(), value.clone());
-        let mut settings: Map<String, Value> = plain.into_iter().map(own).collect();
+        let (large, mut meant): (Map<_, _>, Map<_, _>) =
+            settings.iter().map(own).partition(|(key, _)| key.starts_with(LARGE));
         if !self.model.starts_with("bundled") {
-            let meant = |(key, value): (&String, &Value)| (key["full_".len()..].to_owned(), value.clone());
-            settings.extend(full.into_iter().map(meant));
+            meant.extend(large.into_iter().map(|(key, value)| (key[LARGE.len()..].to_owned(), value)));
         }
-        settings
+        meant
     }
 }

@@ -8,6 +8,7 @@ mod check_gradients;
 mod deep_lift;
 mod fixtures;
 mod full_grad;
+mod half;
 mod layers;
 mod measures;
 mod occlusion;

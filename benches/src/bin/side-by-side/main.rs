@@ -8,6 +8,7 @@ mod host;
 mod inputs;
 mod ours;
 mod own;
+mod printed;
 mod python;
 mod table;
 mod worker;
@@ -16,6 +17,7 @@ use anyhow::{Result, ensure};
 use candlelight_benches::machine;
 use candlelight_benches::rivals::{Extent, Rivals, Row};
 use clap::{Parser, Subcommand, ValueEnum};
+use printed::Printed;
 use python::Python;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -44,7 +46,7 @@ struct Compare {
     /// Measures ours alone
     #[arg(long)]
     without_peers: bool,
-    /// Only rows whose names begin so: `grad-cam/`, `saliency/bundled-vit/8`
+    /// Only these rows, large ones included, and those below a name that ends so: `grad-cam/`, `gradient/resnet50`
     #[arg(long, value_delimiter = ',', value_name = "ROW")]
     rows: Vec<String>,
     /// Large models, too: ResNet-50, ViT-B/16 and others at 224 x 224
@@ -65,9 +67,12 @@ struct Compare {
     /// Where rows are kept; `benches/record/<date>-<machine>.csv` unless given
     #[arg(long)]
     record: Option<PathBuf>,
-    /// Measures rows that the record has once more
+    /// Goes on with a table that was interrupted: rows that the record has are printed, not measured
     #[arg(long)]
-    again: bool,
+    resume: bool,
+    /// One object of JSON for each row in place of the table
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -102,19 +107,24 @@ fn main() -> Result<()> {
 
 fn compare(args: &Compare) -> Result<()> {
     let rivals = Rivals::known()?;
-    let rows = rivals.rows(if args.full { Extent::Full } else { Extent::Quick })?;
-    let rows: Vec<Row> = rows.into_iter().filter(|row| is_wanted(&args.rows, &row.name())).collect();
-    ensure!(!rows.is_empty(), "no row begins with `{}`; large models need `--full`", args.rows.join("`, `"));
+    let rows: Vec<Row> = rivals.rows()?.into_iter().filter(|row| is_wanted(args, row)).collect();
+    ensure!(!rows.is_empty(), "no row is `{0}` or below `{0}`", args.rows.join("`, `"));
     let folder = tempfile::tempdir()?;
     let python =
         (!args.without_peers).then(|| Python::new(args.python.as_deref(), folder.path())).transpose()?;
     let threads = args.threads.map_or_else(thread::available_parallelism, Ok)?.get();
     let record = args.record.clone().unwrap_or_else(|| record(args));
-    Table { args, python, folder: folder.path(), record, threads }.run(&rows)
+    let printed = if args.json { Printed::Json } else { Printed::Table };
+    Table { args, python, folder: folder.path(), record, threads, printed }.run(&rows)
 }
 
-fn is_wanted(wanted: &[String], name: &str) -> bool {
-    wanted.is_empty() || wanted.iter().any(|start| name.starts_with(start.as_str()))
+fn is_wanted(args: &Compare, row: &Row) -> bool {
+    let is_in = args.full || row.extent == Extent::Quick;
+    let is_below = |name: &String| name.ends_with('/') && row.name.starts_with(name.as_str());
+    if args.rows.is_empty() {
+        return is_in;
+    }
+    args.rows.contains(&row.name) || (is_in && args.rows.iter().any(is_below))
 }
 
 /// Where today's rows are kept: beside the others, or here where the sources are elsewhere.

@@ -1,6 +1,7 @@
 //! The table: row by row, results before times, each row kept as soon as it is there.
 
 use crate::agreement::{self, Agreement, Checked, Differs};
+use crate::printed::Printed;
 use crate::python::Python;
 use crate::worker::{Side, Spec, Worker};
 use crate::{Compare, host, inputs};
@@ -13,6 +14,8 @@ use std::path::{Path, PathBuf};
 
 /// Below so many seconds a work is short, and repeated three times as often.
 const SHORT: f64 = 0.1;
+/// Above so many seconds a work has warmed up long before it is over, and its first run counts.
+const LONG: f64 = 30.0;
 
 /// Where and how rows are measured.
 pub struct Table<'a> {
@@ -22,12 +25,13 @@ pub struct Table<'a> {
     pub folder: &'a Path,
     pub record: PathBuf,
     pub threads: usize,
+    pub printed: Printed,
 }
 
 impl Table<'_> {
-    /// Measures the rows that the record has not, and prints all of them.
+    /// Measures the rows, and prints them.
     pub fn run(&self, rows: &[Row]) -> Result<()> {
-        println!("{HEADER}");
+        self.printed.start();
         let (measured, mut ready) = (record::read(&self.record)?, BTreeSet::new());
         for row in rows {
             let known = measured.iter().find(|line| self.is_known(line, row));
@@ -42,16 +46,16 @@ impl Table<'_> {
                     line
                 }
             };
-            println!("{}", text(&line));
+            self.printed.line(&line);
         }
-        println!("\n{}", self.record.display());
+        eprintln!("\n{}", self.record.display());
         Ok(())
     }
 
     fn is_known(&self, line: &Line, row: &Row) -> bool {
-        !self.args.again
+        self.args.resume
             && line.state.is_whole()
-            && line.row == row.name()
+            && line.row == row.name
             && line.device == self.args.device.name()
     }
 
@@ -61,11 +65,7 @@ impl Table<'_> {
         let line = self.line(row);
         let stolen = before.zip(host::Ticks::now()).and_then(|(then, now)| now.stolen_since(then));
         if let Some(share) = stolen {
-            eprintln!(
-                "warning: the host took {:.0} % of the processors from `{}`",
-                100.0 * share,
-                row.name()
-            );
+            eprintln!("warning: the host took {:.0} % of the processors from `{}`", 100.0 * share, row.name);
         }
         Line { stolen, ..line }
     }
@@ -73,7 +73,7 @@ impl Table<'_> {
     /// A row, whatever goes wrong in it.
     fn line(&self, row: &Row) -> Line {
         let named = Line {
-            row: row.name(),
+            row: row.name.clone(),
             device: self.args.device.name().into(),
             rival: row.rival.map(|rival| rival.title.clone()).unwrap_or_default(),
             threads: Some(self.threads as f64),
@@ -82,7 +82,7 @@ impl Table<'_> {
         };
         self.measure(row, named.clone()).unwrap_or_else(|error| {
             let state = if error.is::<Differs>() { State::Differs } else { State::Failed };
-            Line { state, note: format!("{error:#}"), ..named }
+            Line { state, note: said(&error), ..named }
         })
     }
 
@@ -94,7 +94,7 @@ impl Table<'_> {
         match peer {
             Some(Ok(peer)) => self.pairs(row, (ours, peer), Line { state: State::Agrees, ..line }),
             Some(Err(error)) => {
-                let note = format!("the peer failed: {error:#}");
+                let note = format!("the peer failed: {}", said(&error));
                 self.alone(row, ours, Line { state: State::PeerFailed, note, ..line })
             }
             None if row.rival.is_some() => self.alone(row, ours, Line { state: State::NotCompared, ..line }),
@@ -104,7 +104,7 @@ impl Table<'_> {
 
     fn spec(&self, row: &Row) -> Spec {
         Spec {
-            work: row.work.work.clone(),
+            work: row.work.does().to_owned(),
             model: row.model.clone(),
             folder: self.folder.join(&row.model),
             batch: row.batch,
@@ -113,16 +113,17 @@ impl Table<'_> {
             threads: self.threads,
             runner: row.rival.map(|rival| rival.runner.clone()).unwrap_or_default(),
             settings: row.settings(),
-            check: row.work.check.clone(),
+            check: row.check(),
         }
     }
 
-    /// Both sides in turn; the first pair warms up.
+    /// Both sides in turn; the first pair warms up, if it is not a long one.
     fn pairs(&self, row: &Row, (mut ours, mut peer): (Worker, Worker), line: Line) -> Result<Line> {
-        let first = (ours.run()?, peer.run()?);
-        let runs = self.runs(first.0.seconds.max(first.1.seconds));
-        let (mut pairs, mut last) = (Vec::new(), first);
-        for _ in 0..runs {
+        let mut last = (ours.run()?, peer.run()?);
+        let first = (last.0.seconds, last.1.seconds);
+        let longest = first.0.max(first.1);
+        let mut pairs = if longest > LONG { vec![first] } else { Vec::new() };
+        while pairs.len() < self.runs(longest) {
             last = (ours.run()?, peer.run()?);
             pairs.push((last.0.seconds, last.1.seconds));
         }
@@ -144,9 +145,9 @@ impl Table<'_> {
 
     fn alone(&self, row: &Row, mut ours: Worker, line: Line) -> Result<Line> {
         let mut last = ours.run()?;
-        let runs = self.runs(last.seconds);
-        let mut times = Vec::new();
-        for _ in 0..runs {
+        let first = last.seconds;
+        let mut times = if first > LONG { vec![first] } else { Vec::new() };
+        while times.len() < self.runs(first) {
             last = ours.run()?;
             times.push(last.seconds);
         }
@@ -156,6 +157,11 @@ impl Table<'_> {
     fn runs(&self, seconds: f64) -> usize {
         if seconds < SHORT { 3 * self.args.runs } else { self.args.runs }
     }
+}
+
+/// An error without the backtrace that candle writes behind its own.
+fn said(error: &anyhow::Error) -> String {
+    format!("{error:#}").lines().next().unwrap_or_default().to_owned()
 }
 
 /// What the row's data says of it.
@@ -202,28 +208,4 @@ impl Spread {
         let max = values.iter().copied().fold(0.0, f64::max);
         Self { median: median(values), min, max }
     }
-}
-
-const HEADER: &str = "row                                                 ours s     peer s  ratio   (min    max)  images/s: ours     peer   MiB: ours   peer  apart in float64  state";
-
-fn text(line: &Line) -> String {
-    let number =
-        |value: Option<f64>, digits: usize| value.map_or("-".into(), |value| format!("{value:.digits$}"));
-    let apart = line.float64.map_or("-".into(), |apart| format!("{apart:.0e}"));
-    let why = if line.state.is_whole() { "" } else { &line.note };
-    format!(
-        "{:<46} {:>11} {:>10} {:>6} {:>7} {:>7} {:>15} {:>8} {:>11} {:>6} {:>17}  {} {why}",
-        line.row,
-        number(line.ours_s, 4),
-        number(line.peer_s, 4),
-        number(line.ratio, 2),
-        number(line.ratio_min, 2),
-        number(line.ratio_max, 2),
-        number(line.ours_images_per_s, 1),
-        number(line.peer_images_per_s, 1),
-        number(line.ours_mib, 0),
-        number(line.peer_mib, 0),
-        apart,
-        line.state.words(),
-    )
 }

@@ -1,5 +1,6 @@
 //! Scaled dot-product attention with its probabilities shown.
 
+use super::elements::{self, computed};
 use super::ruled::{End, damped};
 use super::softmax::last_softmax;
 use crate::rules::ledger::Account;
@@ -51,9 +52,12 @@ fn ruled(
 /// The attention itself, its products and its softmax under a rule for pairs if there is one.
 fn mixed([q, k, v]: [&Tensor; 3], scale: f64, name: &str, pairs: Option<Rule>) -> Result<Tensor> {
     let (q, k, v) = (q.contiguous()?, k.contiguous()?, v.contiguous()?);
-    let matmul = if pairs.is_some() { matmul_of_pairs } else { Tensor::matmul };
-    let scores = to_present_keys(matmul(&(q * scale)?, &k.transpose(D::Minus2, D::Minus1)?)?)?;
-    let macs = (scores.elem_count() * k.dim(D::Minus1)?) as u64;
-    let weights = report(name, Kind::AttentionWeights, 2 * macs, last_softmax(&scores, pairs)?)?;
+    let matmul = if pairs.is_some() { matmul_of_pairs } else { elements::matmul };
+    let macs = (q.elem_count() * k.dim(D::Minus2)?) as u64;
+    let weights = computed([&q, &k], |[q, k]| {
+        let scores = to_present_keys(matmul(&(q * scale)?, &k.transpose(D::Minus2, D::Minus1)?)?)?;
+        last_softmax(&scores, pairs)
+    })?;
+    let weights = report(name, Kind::AttentionWeights, 2 * macs, weights)?;
     matmul(&weights, &v)
 }

@@ -3,7 +3,7 @@
 pub use candle_nn::BatchNormConfig;
 
 use super::convolution::spread;
-use super::elements::{Number, has_kernels, lend, with_element};
+use super::elements::{Number, has_kernels, lend, widened, with_element};
 use super::planes::{plane_affine, sum_channels};
 use super::ruled;
 use super::{ModuleT, VarBuilder};
@@ -141,11 +141,11 @@ impl BatchNorm {
         self.forward_t(x, true)
     }
 
-    /// The affine map that the layer is in evaluation: y = x · scale + shift.
+    /// The affine map that the layer is in evaluation: y = x · scale + shift, of half precision in single.
     pub(super) fn affine(&self) -> Result<(Tensor, Tensor)> {
-        let (deviation, mean) = (self.deviation()?, self.inner.running_mean().detach());
+        let (deviation, mean) = (self.deviation()?, widened(&self.inner.running_mean().detach())?);
         let (scale, bias) = match self.inner.weight_and_bias() {
-            Some((weight, bias)) => ((weight.detach() / deviation)?, bias.detach()),
+            Some((weight, bias)) => ((widened(&weight.detach())? / deviation)?, widened(&bias.detach())?),
             None => (deviation.recip()?, mean.zeros_like()?),
         };
         let shift = (bias - (mean * &scale)?)?;
@@ -155,12 +155,13 @@ impl BatchNorm {
     /// What rules see of the layer in evaluation.
     fn scale(&self, x: &Tensor) -> Result<Affine> {
         let (scale, shift) = self.affine()?;
-        Ok(Affine::new(Scale, &spread(&scale, x.rank())?, Some(spread(&shift, x.rank())?)))
+        let as_rules_see = |channels: &Tensor| spread(channels, x.rank())?.to_dtype(x.dtype());
+        Ok(Affine::new(Scale, &as_rules_see(&scale)?, Some(as_rules_see(&shift)?)))
     }
 
     /// √(running variance + eps).
     fn deviation(&self) -> Result<Tensor> {
-        (self.inner.running_var().detach() + self.inner.eps())?.sqrt()
+        (widened(&self.inner.running_var().detach())? + self.inner.eps())?.sqrt()
     }
 
     fn forward_eval(&self, x: &Tensor) -> Result<Tensor> {
@@ -170,7 +171,8 @@ impl BatchNorm {
         let none = scale.zeros_like()?;
         match self.inner.weight_and_bias() {
             Some((weight, bias)) if self.is_trained() => {
-                let (mean, inverse) = (self.inner.running_mean().detach(), self.deviation()?.recip()?);
+                let (mean, inverse) =
+                    (widened(&self.inner.running_mean().detach())?, self.deviation()?.recip()?);
                 let unit = plane_affine(&input, &inverse, &(mean.neg()? * &inverse)?)?;
                 vjp_of_fresh(&[x, weight, bias], y, move |_, g| {
                     let dx = plane_affine(g, &scale, &none)?;

@@ -1,7 +1,7 @@
 //! Layers that run as one operation while nobody watches inside.
 
 use super::changed::{self, Knowable};
-use super::elements::{has_kernels, lend, with_element};
+use super::elements::{has_kernels, lend, widened, with_element};
 use super::recorder::{Recorder, folded};
 use super::{BatchNorm, Conv2d, chain_rules, multiply};
 use crate::scope::{self, Kind, slides};
@@ -140,12 +140,19 @@ fn unwatched<'a>(parts: &[&'a dyn Part]) -> Vec<&'a Chain> {
     chains
 }
 
-/// Runs `chains` as one operation; nothing if they cannot run on `x`.
+/// Runs `chains` as one operation, on half precision in single; nothing if they cannot run on `x`.
 fn run(chains: &[&Chain], x: &Tensor) -> Result<Option<Tensor>> {
+    let Some(last) = chains.last().filter(|_| x.device().is_cpu()) else { return Ok(None) };
+    let y = run_wide(chains, &widened(x)?)?;
+    y.map(|y| last.shown(y.to_dtype(x.dtype())?)).transpose()
+}
+
+fn run_wide(chains: &[&Chain], x: &Tensor) -> Result<Option<Tensor>> {
     let Some((order, from)) = maps_of(x) else { return Ok(None) };
-    let Some(last) = chains.last().filter(|_| has_kernels(x)) else { return Ok(None) };
-    let y = with_element!(x, T => run_as::<T>(chains, (order, from), x))?;
-    y.map(|y| last.shown(y)).transpose()
+    match has_kernels(x) {
+        true => with_element!(x, T => run_as::<T>(chains, (order, from), x)),
+        false => Ok(None),
+    }
 }
 
 /// Images `[N, C, H, W]` and tokens `[N, T, D]` as chains have them.

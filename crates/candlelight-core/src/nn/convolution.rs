@@ -1,6 +1,6 @@
 //! The arithmetic that all convolutions share: the product, its two gradients, and both ways through it.
 
-use super::elements::{Number, has_kernels, lend, with_element};
+use super::elements::{Number, computed, has_kernels, lend, with_element};
 use super::{arguments, is_frozen, tracked};
 use crate::rules::affine::{Affine, Map, Side, plus};
 use crate::vjp::{self, Gradients, vjp_of_fresh};
@@ -90,10 +90,13 @@ impl Convolution {
     }
 
     fn product(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-        match has_kernels(x) {
-            true => with_element!(x, T => self.product_by_kernel::<T>(x, weight, bias)),
-            false => with_bias(self.product_by_candle(x, weight)?, bias),
-        }
+        computed([x, weight], |[x, weight]| {
+            let bias = bias.map(|bias| bias.to_dtype(x.dtype())).transpose()?;
+            match has_kernels(x) {
+                true => with_element!(x, T => self.product_by_kernel::<T>(x, weight, bias.as_ref())),
+                false => with_bias(self.product_by_candle(x, weight)?, bias.as_ref()),
+            }
+        })
     }
 
     fn product_by_kernel<T: Number>(
@@ -118,6 +121,10 @@ impl Convolution {
     }
 
     fn input_gradient(&self, g: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        computed([g, weight], |[g, weight]| self.pulled_back(g, weight))
+    }
+
+    fn pulled_back(&self, g: &Tensor, weight: &Tensor) -> Result<Tensor> {
         if !has_kernels(g) {
             return self.input_gradient_by_candle(g, weight);
         }
@@ -129,6 +136,11 @@ impl Convolution {
     }
 
     fn weight_gradient(&self, g: &Tensor, x: &Tensor) -> Result<Tensor> {
+        computed([g, x], |[g, x]| self.correlated(g, x))
+    }
+
+    /// The weight's gradient: how gradient and input go together.
+    fn correlated(&self, g: &Tensor, x: &Tensor) -> Result<Tensor> {
         if !has_kernels(g) {
             return self.weight_gradient_by_candle(g, x);
         }

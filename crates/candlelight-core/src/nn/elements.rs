@@ -12,6 +12,33 @@ pub(crate) fn has_kernels(x: &Tensor) -> bool {
     x.device().is_cpu() && matches!(x.dtype(), DType::F32 | DType::F64)
 }
 
+/// Half precision as single, everything else as it is.
+pub(crate) fn widened(x: &Tensor) -> Result<Tensor> {
+    match x.dtype() {
+        DType::F16 | DType::BF16 => x.to_dtype(DType::F32),
+        _ => Ok(x.clone()),
+    }
+}
+
+/// `f` of `tensors`. Half precision is a way to store on a CPU, not to compute: there `f` gets single, and what it gives is
+/// rounded back.
+pub(crate) fn computed<const N: usize>(
+    tensors: [&Tensor; N],
+    f: impl FnOnce([&Tensor; N]) -> Result<Tensor>,
+) -> Result<Tensor> {
+    let (dtype, device) = (tensors[0].dtype(), tensors[0].device());
+    if !device.is_cpu() || !matches!(dtype, DType::F16 | DType::BF16) {
+        return f(tensors);
+    }
+    let wide = tensors.into_iter().map(widened).collect::<Result<Vec<_>>>()?;
+    f(std::array::from_fn(|i| &wide[i]))?.to_dtype(dtype)
+}
+
+/// The product of matrices.
+pub(crate) fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    computed([a, b], |[a, b]| a.matmul(b))
+}
+
 /// Evaluates an expression with `$T` bound to the tensor's element type; only after [`has_kernels`].
 macro_rules! with_element {
     ($x:expr, $T:ident => $body:expr) => {

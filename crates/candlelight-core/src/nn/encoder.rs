@@ -1,6 +1,6 @@
 //! The layers of a transformer block, as a chain takes them.
 
-use super::elements::{Number, has_kernels};
+use super::elements::{Number, widened};
 use super::normalise::Rows;
 use super::{Act, Activation, LayerNorm, Linear, is_frozen};
 use crate::scope::Kind;
@@ -67,7 +67,8 @@ impl EncoderLayers<'_> {
         let alike = norms.iter().all(|norm| norm.rows == Rows::Standardized && norm.eps == self.norm1.eps)
             && self.act.activation() == Activation::Gelu;
         let whole = self.heads > 0 && query.weight.dims().first()?.is_multiple_of(self.heads);
-        (frozen && alike && whole && has_kernels(&query.weight)).then(|| query.weight.dtype())
+        let can = frozen && alike && whole && query.weight.device().is_cpu();
+        can.then(|| Ok(widened(&query.weight)?.dtype())).and_then(Result::ok)
     }
 
     /// The weights, norms and scales folded in.
@@ -97,9 +98,9 @@ struct Affine {
 
 impl Affine {
     fn of(linear: &Linear) -> Result<Self> {
-        let weight = linear.weight.clone();
+        let weight = widened(&linear.weight)?;
         let bias = match &linear.bias {
-            Some(bias) => bias.clone(),
+            Some(bias) => widened(bias)?,
             None => Tensor::zeros(weight.dim(0)?, weight.dtype(), weight.device())?,
         };
         Ok(Self { weight, bias })
@@ -118,8 +119,8 @@ impl Affine {
 fn behind(norm: &LayerNorm, linear: &Linear) -> Result<Affine> {
     let Affine { weight, bias } = Affine::of(linear)?;
     let bias = match &norm.bias {
-        Some(shift) => (weight.matmul(&shift.unsqueeze(1)?)?.squeeze(1)? + bias)?,
+        Some(shift) => (weight.matmul(&widened(shift)?.unsqueeze(1)?)?.squeeze(1)? + bias)?,
         None => bias,
     };
-    Ok(Affine { weight: weight.broadcast_mul(&norm.weight)?, bias })
+    Ok(Affine { weight: weight.broadcast_mul(&widened(&norm.weight)?)?, bias })
 }

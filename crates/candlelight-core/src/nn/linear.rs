@@ -1,5 +1,6 @@
 //! Fully connected layer.
 
+use super::elements::matmul;
 use super::ruled;
 use super::{Module, VarBuilder, arguments, is_frozen, tracked};
 use crate::rules::affine::{Affine, Map, Side};
@@ -51,7 +52,7 @@ impl Linear {
         let tracked = tracked(x, &self.weight, &self.bias);
         let pullback = move |_: &Tensor, g: &Tensor| {
             let dx = tracked[0].then(|| Matrix.transpose(g, &weight)).transpose()?;
-            let dw = tracked[1].then(|| flat(g)?.t()?.matmul(&flat(&input)?)).transpose()?;
+            let dw = tracked[1].then(|| matmul(&flat(g)?.t()?, &flat(&input)?)).transpose()?;
             let db = tracked[2].then(|| sum_rows(g)).transpose()?;
             Ok(vec![dx, dw, db])
         };
@@ -92,7 +93,7 @@ impl Map for Matrix {
 /// `x` `[…, in]` times `matrix` `[in, out]`.
 fn multiplied(x: &Tensor, matrix: &Tensor) -> Result<Tensor> {
     let shape: Vec<usize> = [&x.dims()[..x.rank() - 1], &[matrix.dim(1)?]].concat();
-    flat(x)?.matmul(matrix)?.reshape(shape)
+    matmul(&flat(x)?, matrix)?.reshape(shape)
 }
 
 /// All leading axes as one.
@@ -103,7 +104,7 @@ fn flat(x: &Tensor) -> Result<Tensor> {
 /// The sum over all leading axes, as a product with ones: candle's own sum over a leading axis walks it by strides.
 pub(super) fn sum_rows(x: &Tensor) -> Result<Tensor> {
     let x = flat(x)?;
-    Tensor::ones((1, x.dim(0)?), x.dtype(), x.device())?.matmul(&x)?.squeeze(0)
+    matmul(&Tensor::ones((1, x.dim(0)?), x.dtype(), x.device())?, &x)?.squeeze(0)
 }
 
 /// A layer with bias, its parameters from `vb`: `weight` and `bias`.

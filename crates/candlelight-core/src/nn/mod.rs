@@ -22,6 +22,10 @@
 //! candle_nn's `attention`, `cpu_flash_attention`, `kv_cache`, `moe` and `ops::sdpa` are not here: they lose gradients
 //! without an error ([`attention()`] has one).
 //!
+//! # Types
+//! Single and double precision everywhere. Half precision ([`DType::F16`](candle_core::DType), `BF16`) is a way to store
+//! weights and what passes between layers: on a CPU every layer computes in single and rounds what it gives.
+//!
 //! # What an import change cannot reach
 //! [`Tensor`]'s own methods stay candle's.
 //!

@@ -1,9 +1,9 @@
 //! Rows brought to unit size: what layer norm, RMS norm and group norm have in common.
 
-use super::elements::{Number, has_kernels, lend, with_element};
+use super::elements::{Number, has_kernels, lend, widened, with_element};
 use crate::rules::pair::{Pair, both};
 use crate::rules::{Rule, rescale};
-use candle_core::{D, DType, Result, Tensor};
+use candle_core::{D, Result, Tensor};
 use candlelight_kernels::{self as kernels, Element};
 use rayon::prelude::*;
 
@@ -124,18 +124,10 @@ fn deviation(centred: &Tensor, eps: f64) -> Result<Tensor> {
     (centred.sqr()?.mean_keepdim(D::Minus1)? + eps)?.sqrt()
 }
 
-/// Half precision as single, everything else as it is.
-fn widened(x: &Tensor) -> Result<Tensor> {
-    match x.dtype() {
-        DType::F16 | DType::BF16 => x.to_dtype(DType::F32),
-        _ => Ok(x.clone()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
+    use candle_core::{DType, Device};
 
     /// Rounding of sums of a few products in double precision.
     const TOLERANCE: f64 = 1e-12;

@@ -1,15 +1,20 @@
 //! One scale and one shift per channel.
 
-use super::elements::{has_kernels, lend, with_element};
+use super::elements::{computed, has_kernels, lend, with_element};
 use candle_core::{Result, Tensor};
 use candlelight_kernels as kernels;
 
 /// `x · scale + shift` per channel of `x` `[N, channels, …]`.
 pub(super) fn plane_affine(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
-    let (channels, area) = (x.dim(1)?, x.dims()[2..].iter().product());
+    let channels = x.dim(1)?;
     if channels != scale.elem_count() {
         candle_core::bail!("a norm of {} channels got an input of {channels}", scale.elem_count())
     }
+    computed([x], |[x]| scaled(x, &scale.to_dtype(x.dtype())?, &shift.to_dtype(x.dtype())?))
+}
+
+fn scaled(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
+    let (channels, area) = (x.dim(1)?, x.dims()[2..].iter().product());
     if !has_kernels(x) {
         let shape: Vec<usize> = (0..x.rank()).map(|axis| if axis == 1 { channels } else { 1 }).collect();
         return x.broadcast_mul(&scale.reshape(&shape[..])?)?.broadcast_add(&shift.reshape(&shape[..])?);

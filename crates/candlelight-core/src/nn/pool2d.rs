@@ -1,6 +1,6 @@
 //! Pools with PyTorch's semantics.
 
-use super::elements::{has_kernels, lend, with_element};
+use super::elements::{computed, has_kernels, lend, with_element};
 use super::ruled;
 use super::{Module, windows};
 use crate::scope::slides;
@@ -184,10 +184,11 @@ impl Module for AvgPool2d {
         slides(&pool.window, pool.input, pool.output);
         let divisors: Vec<usize> =
             (0..pool.output.0 * pool.output.1).map(|place| self.divisor(&pool, place)).collect();
-        ruled::averaged(&self.name, || match has_kernels(x) {
+        let average = |[x]: [&Tensor; 1]| match has_kernels(x) {
             true => average_by_kernel(pool, divisors, x),
             false => average_by_candle(pool, divisors, x),
-        })
+        };
+        ruled::averaged(&self.name, || computed([x], average))
     }
 }
 
@@ -229,7 +230,7 @@ impl GlobalAvgPool {
 
 impl Module for GlobalAvgPool {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        ruled::averaged(&self.name, || x.mean((2, 3)))
+        ruled::averaged(&self.name, || computed([x], |[x]| x.mean((2, 3))))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Where chains are recorded.
 
 use super::chain::{Chain, Links, of_links};
-use super::elements::has_kernels;
+use super::elements::widened;
 use super::{Act, Activation, BatchNorm, Conv2d, EncoderLayers, MaxPool2d, is_frozen};
 use crate::scope::Kind;
 use candle_core::{DType, Result, Tensor};
@@ -20,7 +20,7 @@ impl Recorder {
     pub fn conv(&mut self, x: Value, conv: &Conv2d, norm: Option<&BatchNorm>) -> Option<Value> {
         let Conv2d { weight, bias, config, name } = conv;
         let frozen = is_frozen(weight, bias) && !norm.is_some_and(BatchNorm::is_trained);
-        if !frozen || config.groups != 1 || !has_kernels(weight) {
+        if !frozen || config.groups != 1 || !weight.device().is_cpu() {
             return None;
         }
         let window = conv.window().ok()?;
@@ -86,9 +86,9 @@ impl Recorder {
 
 /// Weight and bias of a convolution with the batch norm behind it folded in.
 pub(super) fn folded(conv: &Conv2d, norm: Option<&BatchNorm>) -> Result<(Tensor, Tensor)> {
-    let weight = conv.weight().detach();
+    let weight = widened(&conv.weight().detach())?;
     let bias = match conv.bias() {
-        Some(bias) => bias.detach(),
+        Some(bias) => widened(&bias.detach())?,
         None => Tensor::zeros(weight.dim(0)?, weight.dtype(), weight.device())?,
     };
     let Some(norm) = norm else { return Ok((weight, bias)) };

@@ -1,5 +1,6 @@
 //! Linear maps along the height and along the width of planes: adaptive averages and bilinear interpolation.
 
+use super::elements::matmul;
 use crate::vjp::vjp_of_fresh;
 use candle_core::{D, DType, Device, Result, Tensor};
 
@@ -40,8 +41,9 @@ fn product(x: &Tensor, rows: &Tensor, columns: &Tensor) -> Result<Tensor> {
     if n * c == 0 {
         return Tensor::zeros((n, c, height, width), x.dtype(), x.device());
     }
-    let wide = x.contiguous()?.reshape((n * c * h, w))?.matmul(&columns.t()?)?.reshape((n * c, h, width))?;
-    rows.broadcast_left(n * c)?.contiguous()?.matmul(&wide)?.reshape((n, c, height, width))
+    let wide =
+        matmul(&x.contiguous()?.reshape((n * c * h, w))?, &columns.t()?)?.reshape((n * c, h, width))?;
+    matmul(&rows.broadcast_left(n * c)?.contiguous()?, &wide)?.reshape((n, c, height, width))
 }
 
 /// The element of `to` that lies over each of `from`, as PyTorch's `nearest` picks it: in single precision.

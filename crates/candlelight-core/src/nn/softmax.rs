@@ -1,6 +1,6 @@
 //! Softmax over one axis.
 
-use super::elements::{has_kernels, lend, with_element};
+use super::elements::{computed, has_kernels, lend, with_element};
 use crate::rules::pair::{Pair, both};
 use crate::rules::{Form, Rule, rescale};
 use crate::scope::{Asking, Kind, report, rule_for};
@@ -35,6 +35,11 @@ pub fn softmax_last_dim(x: &Tensor) -> Result<Tensor> {
 
 /// [`softmax_last_dim`] without a report, under a rule.
 pub(super) fn last_softmax(x: &Tensor, rule: Option<Rule>) -> Result<Tensor> {
+    computed([x], |[x]| joined(x, rule))
+}
+
+/// The softmax, joined to the graph.
+fn joined(x: &Tensor, rule: Option<Rule>) -> Result<Tensor> {
     let width = x.dim(D::Minus1)?;
     let input = x.detach();
     let y = match has_kernels(&input) {

@@ -64,7 +64,7 @@ fn settings(setup: &Setup, told: &Told) -> Result<Settings> {
         references: Some(setup.input("references")?),
         features: told.cells.map(|side| Features::Grid { rows: side, columns: side }),
         window: told.window.map(|side| vec![side]),
-        stride: told.window.map(|side| vec![side]),
+        stride: told.stride.map(|side| vec![side]),
         steps: told.steps.or(told.samples),
         ..Settings::default()
     })

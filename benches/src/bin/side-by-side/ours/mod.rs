@@ -28,6 +28,7 @@ pub struct Told {
     pub unit: Option<Vec<usize>>,
     pub cells: Option<usize>,
     pub window: Option<usize>,
+    pub stride: Option<usize>,
     /// Pixels of one step of a curve.
     pub step: Option<usize>,
     /// Whether the stored draws are taken, in place of new ones.

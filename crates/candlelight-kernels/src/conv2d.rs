@@ -1,5 +1,5 @@
 use crate::gemm::{Onto, gemm_onto};
-use crate::room::grown;
+use crate::room::{Scratch, grown, made};
 use crate::{Element, Matrix, Threads, Window, gemm};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -78,12 +78,8 @@ impl Conv2d {
 pub fn conv2d<T: Element>(conv: &Conv2d, x: &[T], weight: &[T], bias: Option<&[T]>) -> Vec<T> {
     let sizes = conv.sizes();
     check(conv, &sizes, x.len(), weight.len(), None);
-    let mut out = vec![T::ZERO; conv.batch * conv.groups * sizes.output];
-    if out.is_empty() {
-        return out;
-    }
     let threads = conv.threads();
-    out.par_chunks_mut(sizes.output).enumerate().for_each_init(Vec::new, |columns, (task, out)| {
+    let make = |columns: &mut Scratch<T>, task: usize, out: &mut [T]| {
         let group = task % conv.groups;
         if let Some(bias) = bias {
             fill_rows(out, &bias[group * sizes.outputs..][..sizes.outputs]);
@@ -93,8 +89,8 @@ pub fn conv2d<T: Element>(conv: &Conv2d, x: &[T], weight: &[T], bias: Option<&[T
         let places = sizes.places.0 * sizes.places.1;
         let product = Matrix::new(columns, sizes.taps, places);
         gemm(out, Matrix::new(weight, sizes.outputs, sizes.taps), product, threads);
-    });
-    out
+    };
+    made(conv.batch * conv.groups * sizes.output, sizes.output.max(1), Scratch::take, make)
 }
 
 /// The gradient with respect to the input, given `gradient` `[batch, out, oh, ow]`.
@@ -105,13 +101,9 @@ pub fn conv2d_input_gradient<T: Element>(conv: &Conv2d, gradient: &[T], weight: 
     let sizes = conv.sizes();
     let inputs = conv.batch * conv.groups * sizes.input;
     check(conv, &sizes, inputs, weight.len(), Some(gradient.len()));
-    let mut out = vec![T::ZERO; inputs];
-    if out.is_empty() {
-        return out;
-    }
     let places = sizes.places.0 * sizes.places.1;
     let threads = conv.threads();
-    out.par_chunks_mut(sizes.input).enumerate().for_each_init(Vec::new, |columns, (task, out)| {
+    let make = |columns: &mut Scratch<T>, task: usize, out: &mut [T]| {
         let weight = &weight[task % conv.groups * sizes.weights..][..sizes.weights];
         let weight = Matrix::new(weight, sizes.outputs, sizes.taps).transposed();
         let gradient = Matrix::new(&gradient[task * sizes.output..][..sizes.output], sizes.outputs, places);
@@ -121,8 +113,8 @@ pub fn conv2d_input_gradient<T: Element>(conv: &Conv2d, gradient: &[T], weight: 
         let columns = grown(columns, sizes.taps * places);
         gemm_onto(Onto::Nothing, columns, weight, gradient, threads);
         fold(conv, &sizes, columns, out);
-    });
-    out
+    };
+    made(inputs, sizes.input.max(1), Scratch::take, make)
 }
 
 /// The gradient with respect to the weight, given `gradient` `[batch, out, oh, ow]` and the input `x`.

@@ -4,6 +4,7 @@ use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 /// The numbers that the kernels compute in: `f32` and `f64`.
 pub trait Element:
     Copy
+    + Default
     + PartialOrd
     + Send
     + Sync
@@ -41,10 +42,30 @@ pub trait Element:
 }
 
 mod sealed {
-    /// Closes [`super::Element`]: the kernels know exactly two element types.
-    pub trait Sealed {}
-    impl Sealed for f32 {}
-    impl Sealed for f64 {}
+    use crate::room::Room;
+    use std::thread::LocalKey;
+
+    /// Closes [`super::Element`]: the kernels know exactly two element types, and each thread has room for both.
+    pub trait Sealed: Sized + 'static {
+        fn room() -> &'static LocalKey<Room<Self>>;
+    }
+
+    thread_local! {
+        static SINGLE: Room<f32> = const { Room::new(Vec::new()) };
+        static DOUBLE: Room<f64> = const { Room::new(Vec::new()) };
+    }
+
+    impl Sealed for f32 {
+        fn room() -> &'static LocalKey<Room<Self>> {
+            &SINGLE
+        }
+    }
+
+    impl Sealed for f64 {
+        fn room() -> &'static LocalKey<Room<Self>> {
+            &DOUBLE
+        }
+    }
 }
 
 impl Element for f32 {

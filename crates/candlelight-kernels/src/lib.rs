@@ -2,7 +2,7 @@
 //!
 //! Every kernel works on plain row-major slices, checks their lengths, runs in parallel over images or
 //! chunks, and has a naive twin in the tests. This is the only crate of the project that may hold `unsafe`:
-//! the one call into [`gemm`](https://docs.rs/gemm).
+//! the call into [`gemm`](https://docs.rs/gemm), and new memory that threads write in parts.
 
 mod adaptive;
 mod carrier;

@@ -1,5 +1,5 @@
+use crate::room::made;
 use crate::simd::vectorized;
-use rayon::prelude::*;
 
 /// Elements below which a second thread costs more than it brings.
 const PARALLEL_FROM: usize = 1 << 14;
@@ -11,8 +11,8 @@ pub fn map<T: Copy + Sync, U: Copy + Default + Send>(x: &[T], f: impl Fn(T) -> U
     if x.len() < PARALLEL_FROM {
         return x.iter().map(|&v| f(v)).collect();
     }
-    let mut out = vec![U::default(); x.len()];
-    out.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(out, x)| {
+    let make = |_: &mut (), chunk: usize, out: &mut [U]| {
+        let x = &x[chunk * CHUNK..][..out.len()];
         vectorized(
             #[inline(always)]
             || {
@@ -21,8 +21,8 @@ pub fn map<T: Copy + Sync, U: Copy + Default + Send>(x: &[T], f: impl Fn(T) -> U
                 }
             },
         );
-    });
-    out
+    };
+    made(x.len(), CHUNK, || (), make)
 }
 
 /// Applies `f` to every pair of elements, in parallel for large slices.
@@ -38,8 +38,8 @@ pub fn zip_map<T: Copy + Sync, U: Copy + Default + Send>(
     if a.len() < PARALLEL_FROM {
         return a.iter().zip(b).map(|(&x, &y)| f(x, y)).collect();
     }
-    let mut out = vec![U::default(); a.len()];
-    out.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK)).zip(b.par_chunks(CHUNK)).for_each(|((out, a), b)| {
+    let make = |_: &mut (), chunk: usize, out: &mut [U]| {
+        let (a, b) = (&a[chunk * CHUNK..][..out.len()], &b[chunk * CHUNK..][..out.len()]);
         vectorized(
             #[inline(always)]
             || {
@@ -48,8 +48,8 @@ pub fn zip_map<T: Copy + Sync, U: Copy + Default + Send>(
                 }
             },
         );
-    });
-    out
+    };
+    made(a.len(), CHUNK, || (), make)
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 use crate::Element;
+use crate::room::made;
 use crate::simd::vectorized;
 use rayon::prelude::*;
 
@@ -69,16 +70,13 @@ fn by_planes<T: Element, const N: usize>(
     f: impl Fn(usize, [&[T]; N], &mut [T]) + Sync,
 ) -> Vec<T> {
     let len = whole_images(&inputs, area, channels);
-    let mut out = vec![T::ZERO; len];
-    if len > 0 {
-        out.par_chunks_mut(area).enumerate().for_each(|(plane, out)| {
-            vectorized(
-                #[inline(always)]
-                || f(plane % channels, inputs.map(|x| &x[plane * area..][..area]), out),
-            );
-        });
-    }
-    out
+    let make = |_: &mut (), plane: usize, out: &mut [T]| {
+        vectorized(
+            #[inline(always)]
+            || f(plane % channels, inputs.map(|x| &x[plane * area..][..area]), out),
+        );
+    };
+    made(len, area.max(1), || (), make)
 }
 
 fn over_channels<T: Element, const N: usize>(

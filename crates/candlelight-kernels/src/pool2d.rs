@@ -1,3 +1,5 @@
+use crate::room::made;
+use crate::simd::vectorized;
 use crate::{Element, Window};
 use rayon::prelude::*;
 
@@ -19,6 +21,27 @@ impl Pool2d {
         (self.input.0 * self.input.1, self.output.0 * self.output.1)
     }
 
+    /// The largest value of each window over a plane `x`, and where it lies: a row of places at a time, every window
+    /// element for all of them, so that the loop inside is one for vectors.
+    #[inline(always)]
+    fn maxima<T: Element>(&self, x: &[T], largest: &mut [T], indices: &mut [u32]) {
+        let Self { input: (height, width), output: (_, across), window, .. } = *self;
+        let rows = largest.chunks_exact_mut(across).zip(indices.chunks_exact_mut(across));
+        for (oy, (largest, indices)) in rows.enumerate() {
+            let inside = |place: usize| self.inside(oy * across + place).next().map_or(0, |i| i as u32);
+            indices.iter_mut().enumerate().for_each(|(place, index)| *index = inside(place));
+            for y in (0..window.kernel.0).filter_map(|k| window.row(oy, k, height)) {
+                for k in 0..window.kernel.1 {
+                    let places = window.columns_inside(k, width, across);
+                    let Some(first) = window.column(places.start, k, width) else { continue };
+                    let first = y * width + first;
+                    let best = largest[places.clone()].iter_mut().zip(&mut indices[places]);
+                    keep_larger(&x[first..(y + 1) * width], (first, window.stride.1), best);
+                }
+            }
+        }
+    }
+
     /// The input indices inside the window at output `place`, in row-major order.
     fn inside(&self, place: usize) -> impl Iterator<Item = usize> {
         let (oy, ox) = (place / self.output.1, place % self.output.1);
@@ -38,15 +61,33 @@ impl Pool2d {
 pub fn max_pool2d<T: Element>(pool: &Pool2d, x: &[T]) -> (Vec<T>, Vec<u32>) {
     let (input, output) = pool.sizes();
     assert_eq!(x.len(), pool.planes * input, "length of the input");
-    let mut best = vec![(T::NEG_INFINITY, 0u32); pool.planes * output];
-    if !best.is_empty() {
-        best.par_chunks_mut(output).zip(x.par_chunks(input)).for_each(|(best, x)| {
-            for (place, best) in best.iter_mut().enumerate() {
-                *best = first_maximum(pool.inside(place).map(|i| (x[i], i as u32)));
-            }
-        });
+    let mut largest = vec![T::NEG_INFINITY; pool.planes * output];
+    let mut indices = vec![0; pool.planes * output];
+    let chunk = output.max(1);
+    let planes = largest.par_chunks_mut(chunk).zip(indices.par_chunks_mut(chunk));
+    planes.zip(x.par_chunks(input.max(1))).for_each(|((largest, indices), x)| {
+        vectorized(
+            #[inline(always)]
+            || pool.maxima(x, largest, indices),
+        );
+    });
+    (largest, indices)
+}
+
+/// Takes the elements of `x` a `stride` apart where they are larger than the best so far; NaN is larger than any.
+/// Element 0 has the index `first`.
+#[inline(always)]
+fn keep_larger<'a, T: Element>(
+    x: &[T],
+    (first, stride): (usize, usize),
+    best: impl Iterator<Item = (&'a mut T, &'a mut u32)>,
+) {
+    for (place, (largest, index)) in best.enumerate() {
+        let next = x[place * stride];
+        let wins = ((next > *largest) | next.is_nan()) & !largest.is_nan();
+        *largest = if wins { next } else { *largest };
+        *index = if wins { (first + place * stride) as u32 } else { *index };
     }
-    best.into_iter().unzip()
 }
 
 /// The first of the largest values, with its index; NaN is larger than any.
@@ -80,16 +121,14 @@ pub type Divisor<'a> = &'a (dyn Fn(usize) -> usize + Sync);
 pub fn avg_pool2d<T: Element>(pool: &Pool2d, divisor: Divisor, x: &[T]) -> Vec<T> {
     let (input, output) = pool.sizes();
     assert_eq!(x.len(), pool.planes * input, "length of the input");
-    let mut out = vec![T::ZERO; pool.planes * output];
-    if !out.is_empty() {
-        out.par_chunks_mut(output).zip(x.par_chunks(input)).for_each(|(out, x)| {
-            for (place, out) in out.iter_mut().enumerate() {
-                let sum: T = pool.inside(place).map(|i| x[i]).sum();
-                *out = sum / T::from_f64(divisor(place) as f64);
-            }
-        });
-    }
-    out
+    let make = |_: &mut (), plane: usize, out: &mut [T]| {
+        let x = &x[plane * input..][..input];
+        for (place, out) in out.iter_mut().enumerate() {
+            let sum: T = pool.inside(place).map(|i| x[i]).sum();
+            *out = sum / T::from_f64(divisor(place) as f64);
+        }
+    };
+    made(pool.planes * output, output.max(1), || (), make)
 }
 
 /// The gradient of [`avg_pool2d`] with respect to its input.
@@ -110,15 +149,11 @@ fn scatter<T: Element>(
 ) -> Vec<T> {
     let (input, output) = pool.sizes();
     assert_eq!(gradient.len(), pool.planes * output, "length of the gradient");
-    let mut out = vec![T::ZERO; pool.planes * input];
-    if !gradient.is_empty() {
-        out.par_chunks_mut(input).zip(gradient.par_chunks(output)).enumerate().for_each(
-            |(plane, (out, gradient))| {
-                gradient.iter().enumerate().for_each(|(place, &g)| add(plane, place, g, out));
-            },
-        );
-    }
-    out
+    let make = |_: &mut (), plane: usize, out: &mut [T]| {
+        let gradient = &gradient[plane * output..][..output];
+        gradient.iter().enumerate().for_each(|(place, &g)| add(plane, place, g, out));
+    };
+    made(pool.planes * input, input.max(1), || (), make)
 }
 
 #[cfg(test)]
@@ -173,6 +208,23 @@ mod tests {
             let ones = vec![1.0; values.len()];
             let gradient = max_pool2d_gradient(&pool, &ones, &indices);
             prop_assert_eq!(gradient.iter().sum::<f64>(), values.len() as f64);
+        }
+
+        #[test]
+        fn max_pool_takes_what_the_definition_takes_among_ties_infinities_and_nans(pool in pool(), kinds in proptest::collection::vec(0usize..5, 200), past in 0usize..2) {
+            let (w, (oh, ow)) = (pool.window, pool.output);
+            let starts_inside = |size: usize, places: usize| places * w.stride.0 < size + w.padding.0;
+            let more = usize::from(past == 1 && starts_inside(pool.input.0, oh) && starts_inside(pool.input.1, ow));
+            let pool = Pool2d { output: (oh + more, ow + more), ..pool };
+            let (input, output) = pool.sizes();
+            let values = [f64::NEG_INFINITY, -0.0, 0.0, 1.0, f64::NAN];
+            let x: Vec<f64> = (0..pool.planes * input).map(|i| values[kinds[i * 7 % kinds.len()]]).collect();
+            let (largest, indices) = max_pool2d(&pool, &x);
+            for k in 0..largest.len() {
+                let plane = &x[k / output * input..][..input];
+                let (value, index) = first_maximum(pool.inside(k % output).map(|i| (plane[i], i as u32)));
+                prop_assert_eq!((largest[k].to_bits(), indices[k]), (value.to_bits(), index));
+            }
         }
 
         #[test]

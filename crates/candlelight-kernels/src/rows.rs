@@ -1,6 +1,6 @@
 use crate::Element;
+use crate::room::made;
 use crate::simd::vectorized;
-use rayon::prelude::*;
 
 /// Rows that one task works on.
 const ROWS: usize = 16;
@@ -243,21 +243,18 @@ fn by_rows<T: Element, const N: usize>(
     let len = inputs[0].len();
     assert!(inputs.iter().all(|x| x.len() == len), "all inputs must have one length");
     assert_eq!(len % width.max(1), 0, "whole rows");
-    let mut out = vec![T::ZERO; len];
-    if len > 0 {
-        out.par_chunks_mut(ROWS * width).enumerate().for_each(|(task, out)| {
-            vectorized(
-                #[inline(always)]
-                || {
-                    for (row, out) in out.chunks_exact_mut(width).enumerate() {
-                        let from = (task * ROWS + row) * width;
-                        f(inputs.map(|x| &x[from..from + width]), out);
-                    }
-                },
-            );
-        });
-    }
-    out
+    let make = |_: &mut (), task: usize, out: &mut [T]| {
+        vectorized(
+            #[inline(always)]
+            || {
+                for (row, out) in out.chunks_exact_mut(width).enumerate() {
+                    let from = (task * ROWS + row) * width;
+                    f(inputs.map(|x| &x[from..from + width]), out);
+                }
+            },
+        );
+    };
+    made(len, (ROWS * width).max(1), || (), make)
 }
 
 #[cfg(test)]

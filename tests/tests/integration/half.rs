@@ -20,8 +20,11 @@ const HALVES: [(DType, f64); 2] = [(DType::F16, 4.9e-4), (DType::BF16, 3.9e-3)];
 /// probabilities, whose products with the values cancel.
 const ROUNDINGS: f64 = 8.0;
 
+/// A layer's forward pass.
+type Layer = Box<dyn Fn(&Tensor) -> candle_core::Result<Tensor>>;
+
 /// A layer as it is with parameters of a type.
-type Build = fn(DType) -> Result<Box<dyn Fn(&Tensor) -> candle_core::Result<Tensor>>>;
+type Build = fn(DType) -> Result<Layer>;
 
 /// Numbers that all types hold alike.
 fn wave(shape: &[usize], step: f64, dtype: DType) -> Result<Tensor> {
@@ -30,7 +33,7 @@ fn wave(shape: &[usize], step: f64, dtype: DType) -> Result<Tensor> {
     Ok(Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(dtype)?)
 }
 
-fn module(module: impl Module + 'static) -> Box<dyn Fn(&Tensor) -> candle_core::Result<Tensor>> {
+fn module(module: impl Module + 'static) -> Layer {
     Box::new(move |x| module.forward(x))
 }
 

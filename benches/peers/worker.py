@@ -27,10 +27,14 @@ class Setup:
     def __init__(self, spec):
         folder = Path(spec["folder"])
         self.dtype, self.device = getattr(torch, spec["dtype"]), spec["device"]
-        self.model, self.batch = spec["model"], spec["batch"]
+        self.model = spec["model"]
         self.net = models.open(folder, self.dtype).to(self.device)
         self.stored = load_file(folder / "inputs.safetensors")
-        self.x, self.y = self.input("x")[: self.batch], self.stored["y"][: self.batch].to(self.device)
+
+    def take(self, rows):
+        """Makes the first `rows` images the work's."""
+        self.batch = rows
+        self.x, self.y = self.input("x")[:rows], self.stored["y"][:rows].to(self.device)
 
     def input(self, name):
         tensor = self.stored[name]
@@ -56,6 +60,7 @@ def synchronise(device):
 def answer(line, runner, spec, setup):
     command, *arguments = line.split()
     settings = spec["settings"] | (spec["check"] if command == "check" else {})
+    setup.take(settings.get("rows", {}).get(spec["model"], spec["batch"]))
     synchronise(spec["device"])
     start = time.perf_counter()
     result = runner(setup, settings)

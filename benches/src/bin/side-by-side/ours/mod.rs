@@ -33,6 +33,8 @@ pub struct Told {
     pub step: Option<usize>,
     /// Whether the stored draws are taken, in place of new ones.
     pub given: bool,
+    /// How many images each model has, where they are not the row's.
+    pub rows: HashMap<String, usize>,
 }
 
 /// What a work is done with.
@@ -53,18 +55,16 @@ impl Setup {
         let open = || open(&spec.work, &spec.folder, dtype, &device);
         let model = if spec.work.ends_with("-exact") { without_winograd(open)? } else { open()? };
         let stored = safetensors::load(spec.folder.join("inputs.safetensors"), &Device::Cpu)?;
-        let classes = stored.get("y").context("no classes")?.narrow(0, 0, spec.batch)?.to_vec1::<i64>()?;
-        let mut setup = Self {
-            model,
-            x: Tensor::zeros(1, DType::F32, &Device::Cpu)?,
-            classes: classes.into_iter().map(|class| class as usize).collect(),
-            name: spec.work.clone(),
-            stored,
-            dtype,
-            device,
-        };
-        setup.x = setup.input("x")?.narrow(0, 0, spec.batch)?;
-        Ok(setup)
+        let x = Tensor::zeros(1, DType::F32, &Device::Cpu)?;
+        Ok(Self { model, x, classes: Vec::new(), name: spec.work.clone(), stored, dtype, device })
+    }
+
+    /// Makes the first `rows` images the work's.
+    fn take(&mut self, rows: usize) -> Result<()> {
+        let classes = self.stored.get("y").context("no classes")?.narrow(0, 0, rows)?.to_vec1::<i64>()?;
+        self.classes = classes.into_iter().map(|class| class as usize).collect();
+        self.x = self.first("x", rows)?;
+        Ok(())
     }
 
     /// A stored tensor, on the device.
@@ -122,9 +122,9 @@ fn open(work: &str, folder: &Path, dtype: DType, device: &Device) -> Result<Box<
 
 /// Answers every line on stdin, each by a line of JSON.
 pub fn work(spec: &Spec) -> Result<()> {
-    let setup = Setup::open(spec)?;
+    let mut setup = Setup::open(spec)?;
     for line in io::stdin().lock().lines() {
-        let answer = match answer(&setup, spec, &line?) {
+        let answer = match answer(&mut setup, spec, &line?) {
             Ok(ran) => serde_json::to_string(&ran)?,
             Err(error) => serde_json::json!({ "error": format!("{error:#}") }).to_string(),
         };
@@ -133,13 +133,14 @@ pub fn work(spec: &Spec) -> Result<()> {
     Ok(())
 }
 
-fn answer(setup: &Setup, spec: &Spec, line: &str) -> Result<Ran> {
+fn answer(setup: &mut Setup, spec: &Spec, line: &str) -> Result<Ran> {
     let check = line.strip_prefix("check ");
     let mut settings = spec.settings.clone();
     if check.is_some() {
         settings.extend(spec.check.clone());
     }
     let told: Told = serde_json::from_value(known(settings).into())?;
+    setup.take(told.rows.get(&spec.model).copied().unwrap_or(spec.batch))?;
     setup.device.synchronize()?;
     let start = Instant::now();
     let result = result(setup, &told)?;

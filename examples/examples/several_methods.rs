@@ -1,8 +1,8 @@
 //! Three methods and two classes over the same features: the model alone, and with a memory of what it said.
 
+use candlelight::Model;
 use candlelight::models::{bundled, scenes::Scene};
 use candlelight::prelude::*;
-use candlelight::{Model, Remembered};
 use std::time::Instant;
 
 /// Explains two classes by three methods; how many evaluations they asked for, and in how many seconds.

@@ -90,7 +90,7 @@ pub fn conv2d<T: Element>(conv: &Conv2d, x: &[T], weight: &[T], bias: Option<&[T
         let product = Matrix::new(columns, sizes.taps, places);
         gemm(out, Matrix::new(weight, sizes.outputs, sizes.taps), product, threads);
     };
-    made(conv.batch * conv.groups * sizes.output, sizes.output.max(1), Scratch::take, make)
+    made(conv.batch * conv.groups * sizes.output, sizes.output, Scratch::take, make)
 }
 
 /// The gradient with respect to the input, given `gradient` `[batch, out, oh, ow]`.
@@ -114,7 +114,7 @@ pub fn conv2d_input_gradient<T: Element>(conv: &Conv2d, gradient: &[T], weight: 
         gemm_onto(Onto::Nothing, columns, weight, gradient, threads);
         fold(conv, &sizes, columns, out);
     };
-    made(inputs, sizes.input.max(1), Scratch::take, make)
+    made(inputs, sizes.input, Scratch::take, make)
 }
 
 /// The gradient with respect to the weight, given `gradient` `[batch, out, oh, ow]` and the input `x`.

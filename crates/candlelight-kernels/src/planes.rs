@@ -76,7 +76,7 @@ fn by_planes<T: Element, const N: usize>(
             || f(plane % channels, inputs.map(|x| &x[plane * area..][..area]), out),
         );
     };
-    made(len, area.max(1), || (), make)
+    made(len, area, || (), make)
 }
 
 fn over_channels<T: Element, const N: usize>(

@@ -128,7 +128,7 @@ pub fn avg_pool2d<T: Element>(pool: &Pool2d, divisor: Divisor, x: &[T]) -> Vec<T
             *out = sum / T::from_f64(divisor(place) as f64);
         }
     };
-    made(pool.planes * output, output.max(1), || (), make)
+    made(pool.planes * output, output, || (), make)
 }
 
 /// The gradient of [`avg_pool2d`] with respect to its input.
@@ -153,7 +153,7 @@ fn scatter<T: Element>(
         let gradient = &gradient[plane * output..][..output];
         gradient.iter().enumerate().for_each(|(place, &g)| add(plane, place, g, out));
     };
-    made(pool.planes * input, input.max(1), || (), make)
+    made(pool.planes * input, input, || (), make)
 }
 
 #[cfg(test)]

@@ -55,10 +55,7 @@ pub(crate) fn grown<T: Element>(room: &mut Vec<T>, len: usize) -> &mut [T] {
 
 /// `len` elements, made in parallel: `make` gets every `chunk` of them with its index and full of zeros, and `init` is
 /// what a thread has for itself. Each thread touches the pages of its own chunks first and finds them in its cache, where
-/// `vec![0.0; len]` would bring all of them through one.
-///
-/// # Panics
-/// If `chunk` is 0.
+/// `vec![0.0; len]` would bring all of them through one. Where there is nothing to make, `chunk` may be 0.
 pub(crate) fn made<T: Copy + Default + Send, S>(
     len: usize,
     chunk: usize,
@@ -66,7 +63,7 @@ pub(crate) fn made<T: Copy + Default + Send, S>(
     make: impl Fn(&mut S, usize, &mut [T]) + Send + Sync,
 ) -> Vec<T> {
     let mut all: Vec<T> = Vec::with_capacity(len);
-    let chunks = all.spare_capacity_mut()[..len].par_chunks_mut(chunk).enumerate();
+    let chunks = all.spare_capacity_mut()[..len].par_chunks_mut(chunk.max(1)).enumerate();
     chunks.for_each_init(init, |state, (index, room)| make(state, index, zeroed(room)));
     // SAFETY: the chunks were the first `len` elements of the capacity, and `zeroed` has written each of them.
     unsafe { all.set_len(len) };

@@ -254,7 +254,7 @@ fn by_rows<T: Element, const N: usize>(
             },
         );
     };
-    made(len, (ROWS * width).max(1), || (), make)
+    made(len, ROWS * width, || (), make)
 }
 
 #[cfg(test)]

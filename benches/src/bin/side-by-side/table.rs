@@ -3,7 +3,7 @@
 use crate::agreement::{self, Agreement, Checked, Differs};
 use crate::printed::Printed;
 use crate::python::Python;
-use crate::worker::{Side, Spec, Worker};
+use crate::worker::{Ran, Side, Spec, Worker};
 use crate::{Compare, host, inputs};
 use anyhow::Result;
 use candlelight_benches::median;
@@ -117,25 +117,18 @@ impl Table<'_> {
         }
     }
 
-    /// Both sides in turn; the first pair warms up, if it is not a long one.
+    /// Both sides in turn.
     fn pairs(&self, row: &Row, (mut ours, mut peer): (Worker, Worker), line: Line) -> Result<Line> {
-        let mut last = (ours.run()?, peer.run()?);
-        let first = (last.0.seconds, last.1.seconds);
-        let longest = first.0.max(first.1);
-        let mut pairs = if longest > LONG { vec![first] } else { Vec::new() };
-        while pairs.len() < self.runs(longest) {
-            last = (ours.run()?, peer.run()?);
-            pairs.push((last.0.seconds, last.1.seconds));
-        }
-        let ratio = Spread::of(pairs.iter().map(|(ours, peer)| peer / ours).collect());
-        let theirs = Spread::of(pairs.iter().map(|pair| pair.1).collect());
-        let line = ours_of(line, row, &pairs.iter().map(|pair| pair.0).collect::<Vec<_>>(), last.0.rss_mib);
+        let pairs = self.repeated(|| Ok([ours.run()?, peer.run()?]))?;
+        let ratio = Spread::of(pairs.iter().map(|[ours, peer]| peer.seconds / ours.seconds));
+        let theirs = Spread::of(pairs.iter().map(|[_, peer]| peer.seconds));
+        let line = ours_of(line, row, pairs.iter().map(|[ours, _]| *ours));
         Ok(Line {
             peer_s: Some(theirs.median),
             peer_min_s: Some(theirs.min),
             peer_max_s: Some(theirs.max),
             peer_images_per_s: Some(row.batch as f64 / theirs.median),
-            peer_mib: Some(last.1.rss_mib),
+            peer_mib: pairs.last().map(|[_, peer]| peer.rss_mib),
             ratio: Some(ratio.median),
             ratio_min: Some(ratio.min),
             ratio_max: Some(ratio.max),
@@ -144,18 +137,20 @@ impl Table<'_> {
     }
 
     fn alone(&self, row: &Row, mut ours: Worker, line: Line) -> Result<Line> {
-        let mut last = ours.run()?;
-        let first = last.seconds;
-        let mut times = if first > LONG { vec![first] } else { Vec::new() };
-        while times.len() < self.runs(first) {
-            last = ours.run()?;
-            times.push(last.seconds);
-        }
-        Ok(ours_of(line, row, &times, last.rss_mib))
+        let times = self.repeated(|| Ok([ours.run()?]))?;
+        Ok(ours_of(line, row, times.into_iter().flatten()))
     }
 
-    fn runs(&self, seconds: f64) -> usize {
-        if seconds < SHORT { 3 * self.args.runs } else { self.args.runs }
+    /// What counts of running all sides in turn: the first time warms up, if it is not a long one.
+    fn repeated<const N: usize>(&self, mut run: impl FnMut() -> Result<[Ran; N]>) -> Result<Vec<[Ran; N]>> {
+        let first = run()?;
+        let longest = first.iter().map(|ran| ran.seconds).fold(0.0, f64::max);
+        let count = if longest < SHORT { 3 * self.args.runs } else { self.args.runs };
+        let mut all = if longest > LONG { vec![first] } else { Vec::new() };
+        while all.len() < count {
+            all.push(run()?);
+        }
+        Ok(all)
     }
 }
 
@@ -178,15 +173,15 @@ fn with(line: Line, agreement: &Agreement) -> Line {
     }
 }
 
-fn ours_of(line: Line, row: &Row, times: &[f64], rss_mib: f64) -> Line {
-    let spread = Spread::of(times.to_vec());
+fn ours_of(line: Line, row: &Row, ran: impl Iterator<Item = Ran> + Clone) -> Line {
+    let spread = Spread::of(ran.clone().map(|ran| ran.seconds));
     Line {
         ours_s: Some(spread.median),
         ours_min_s: Some(spread.min),
         ours_max_s: Some(spread.max),
         ours_images_per_s: Some(row.batch as f64 / spread.median),
-        ours_mib: Some(rss_mib),
-        runs: Some(times.len() as f64),
+        ours_mib: ran.clone().last().map(|ran| ran.rss_mib),
+        runs: Some(ran.count() as f64),
         ..line
     }
 }
@@ -198,7 +193,8 @@ struct Spread {
 }
 
 impl Spread {
-    fn of(values: Vec<f64>) -> Self {
+    fn of(values: impl Iterator<Item = f64>) -> Self {
+        let values: Vec<f64> = values.collect();
         let min = values.iter().copied().fold(f64::INFINITY, f64::min);
         let max = values.iter().copied().fold(0.0, f64::max);
         Self { median: median(values), min, max }

@@ -143,7 +143,7 @@ impl BatchNorm {
 
     /// The affine map that the layer is in evaluation: y = x · scale + shift, of half precision in single.
     pub(super) fn affine(&self) -> Result<(Tensor, Tensor)> {
-        let (deviation, mean) = (self.deviation()?, widened(&self.inner.running_mean().detach())?);
+        let (deviation, mean) = (self.deviation()?, self.mean()?);
         let (scale, bias) = match self.inner.weight_and_bias() {
             Some((weight, bias)) => ((widened(&weight.detach())? / deviation)?, widened(&bias.detach())?),
             None => (deviation.recip()?, mean.zeros_like()?),
@@ -159,6 +159,11 @@ impl BatchNorm {
         Ok(Affine::new(Scale, &as_rules_see(&scale)?, Some(as_rules_see(&shift)?)))
     }
 
+    /// The running mean.
+    fn mean(&self) -> Result<Tensor> {
+        widened(&self.inner.running_mean().detach())
+    }
+
     /// √(running variance + eps).
     fn deviation(&self) -> Result<Tensor> {
         (widened(&self.inner.running_var().detach())? + self.inner.eps())?.sqrt()
@@ -171,8 +176,7 @@ impl BatchNorm {
         let none = scale.zeros_like()?;
         match self.inner.weight_and_bias() {
             Some((weight, bias)) if self.is_trained() => {
-                let (mean, inverse) =
-                    (widened(&self.inner.running_mean().detach())?, self.deviation()?.recip()?);
+                let (mean, inverse) = (self.mean()?, self.deviation()?.recip()?);
                 let unit = plane_affine(&input, &inverse, &(mean.neg()? * &inverse)?)?;
                 vjp_of_fresh(&[x, weight, bias], y, move |_, g| {
                     let dx = plane_affine(g, &scale, &none)?;

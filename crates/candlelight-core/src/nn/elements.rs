@@ -12,12 +12,17 @@ pub(crate) fn has_kernels(x: &Tensor) -> bool {
     x.device().is_cpu() && matches!(x.dtype(), DType::F32 | DType::F64)
 }
 
+/// The type in which numbers of a type are computed: single for half precision, every other in itself.
+pub(crate) fn wide(dtype: DType) -> DType {
+    match dtype {
+        DType::F16 | DType::BF16 => DType::F32,
+        other => other,
+    }
+}
+
 /// Half precision as single, everything else as it is.
 pub(crate) fn widened(x: &Tensor) -> Result<Tensor> {
-    match x.dtype() {
-        DType::F16 | DType::BF16 => x.to_dtype(DType::F32),
-        _ => Ok(x.clone()),
-    }
+    x.to_dtype(wide(x.dtype()))
 }
 
 /// `f` of `tensors`. Half precision is a way to store on a CPU, not to compute: there `f` gets single, and what it gives is
@@ -27,11 +32,11 @@ pub(crate) fn computed<const N: usize>(
     f: impl FnOnce([&Tensor; N]) -> Result<Tensor>,
 ) -> Result<Tensor> {
     let (dtype, device) = (tensors[0].dtype(), tensors[0].device());
-    if !device.is_cpu() || !matches!(dtype, DType::F16 | DType::BF16) {
+    if !device.is_cpu() || wide(dtype) == dtype {
         return f(tensors);
     }
-    let wide = tensors.into_iter().map(widened).collect::<Result<Vec<_>>>()?;
-    f(std::array::from_fn(|i| &wide[i]))?.to_dtype(dtype)
+    let tensors = tensors.into_iter().map(widened).collect::<Result<Vec<_>>>()?;
+    f(std::array::from_fn(|i| &tensors[i]))?.to_dtype(dtype)
 }
 
 /// The product of matrices.

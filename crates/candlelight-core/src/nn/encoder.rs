@@ -1,6 +1,6 @@
 //! The layers of a transformer block, as a chain takes them.
 
-use super::elements::{Number, widened};
+use super::elements::{Number, wide, widened};
 use super::normalise::Rows;
 use super::{Act, Activation, LayerNorm, Linear, is_frozen};
 use crate::scope::Kind;
@@ -67,8 +67,7 @@ impl EncoderLayers<'_> {
         let alike = norms.iter().all(|norm| norm.rows == Rows::Standardized && norm.eps == self.norm1.eps)
             && self.act.activation() == Activation::Gelu;
         let whole = self.heads > 0 && query.weight.dims().first()?.is_multiple_of(self.heads);
-        let can = frozen && alike && whole && query.weight.device().is_cpu();
-        can.then(|| Ok(widened(&query.weight)?.dtype())).and_then(Result::ok)
+        (frozen && alike && whole && query.weight.device().is_cpu()).then(|| wide(query.weight.dtype()))
     }
 
     /// The weights, norms and scales folded in.

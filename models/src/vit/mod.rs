@@ -4,6 +4,7 @@ mod attention;
 mod block;
 mod config;
 mod embeddings;
+mod first_token;
 mod naming;
 
 use candle_core::{IndexOp, Result, Tensor};
@@ -14,6 +15,7 @@ pub use naming::Naming;
 
 use block::EncoderBlock;
 use embeddings::Embeddings;
+use first_token::FirstToken;
 
 /// A vision transformer (<https://arxiv.org/abs/2010.11929>).
 ///
@@ -25,7 +27,7 @@ pub struct ViT {
     config: ViTConfig,
     embeddings: Embeddings,
     blocks: Vec<EncoderBlock>,
-    norm: nn::LayerNorm,
+    first_token: FirstToken,
     head: nn::Linear,
 }
 
@@ -43,7 +45,7 @@ impl ViT {
             blocks: (0..config.layers)
                 .map(|i| EncoderBlock::new(&config, blocks.pp(i)))
                 .collect::<Result<_>>()?,
-            norm: nn::layer_norm(config.hidden_size, config.norm_eps, vb.pp(names.norm))?,
+            first_token: FirstToken::new(config.hidden_size, config.norm_eps, vb.pp(names.norm))?,
             head: nn::linear(config.hidden_size, config.classes, vb.pp(names.head))?,
             config,
         })
@@ -73,10 +75,12 @@ impl ViT {
     ///
     /// The shape of `x` does not fit.
     pub fn tokens(&self, x: &Tensor) -> Result<Tensor> {
-        let x = self.embeddings.forward(x)?;
-        let blocks: Vec<&dyn Part> = self.blocks.iter().map(|block| block as &dyn Part).collect();
-        let x = nn::run_parts(&blocks, &x)?;
-        self.norm.forward(&x)
+        let x = nn::run_parts(&self.blocks().collect::<Vec<_>>(), &self.embeddings.forward(x)?)?;
+        self.first_token.norm().forward(&x)
+    }
+
+    fn blocks(&self) -> impl Iterator<Item = &dyn Part> {
+        self.blocks.iter().map(|block| block as &dyn Part)
     }
 
     /// Logits `[N, classes]` of [`tokens`](Self::tokens).
@@ -92,6 +96,7 @@ impl ViT {
 impl Module for ViT {
     /// Logits `[N, classes]` of images `[N, C, H, W]` of the configured size.
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.classify(&self.tokens(x)?)
+        let parts: Vec<&dyn Part> = self.blocks().chain([&self.first_token as &dyn Part]).collect();
+        self.classify(&nn::run_parts(&parts, &self.embeddings.forward(x)?)?)
     }
 }

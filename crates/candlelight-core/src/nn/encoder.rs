@@ -1,11 +1,11 @@
 //! The layers of a transformer block, as a chain takes them.
 
-use super::elements::{Number, wide, widened};
+use super::elements::{Number, lend, wide, widened};
 use super::normalise::Rows;
 use super::{Act, Activation, LayerNorm, Linear, is_frozen};
 use crate::scope::Kind;
 use candle_core::{DType, Result, Tensor};
-use candlelight_kernels::chain::{Dense, Encoder};
+use candlelight_kernels::chain::{Dense, Encoder, FirstToken};
 
 /// The layers of a pre-norm transformer block:
 /// z = x + projection(attention(query, key, value of norm1(x))), y = z + fc2(act(fc1(norm2(z)))).
@@ -75,18 +75,35 @@ impl EncoderLayers<'_> {
         let depth = self.projection.weight.dim(1)? / self.heads;
         let [query, key, value] = self.qkv;
         let query = behind(self.norm1, query)?.scaled(1.0 / (depth as f64).sqrt())?;
-        let parts = [query, behind(self.norm1, key)?, behind(self.norm1, value)?];
+        let parts = [behind(self.norm1, key)?, behind(self.norm1, value)?];
         let joined = |part: fn(&Affine) -> &Tensor| Tensor::cat(&parts.each_ref().map(part), 0);
-        let qkv = Affine { weight: joined(|part| &part.weight)?, bias: joined(|part| &part.bias)? };
+        let keys_values = Affine { weight: joined(|part| &part.weight)?, bias: joined(|part| &part.bias)? };
         Ok(Encoder {
             heads: self.heads,
             eps: self.norm1.eps,
-            qkv: qkv.dense()?,
+            queries: query.dense()?,
+            keys_values: keys_values.dense()?,
             projection: Affine::of(self.projection)?.dense()?,
             fc1: behind(self.norm2, self.fc1)?.dense()?,
             fc2: Affine::of(self.fc2)?.dense()?,
         })
     }
+}
+
+/// The type of the weights of a norm, if it is frozen and a chain can normalise its first token.
+pub(super) fn dtype(norm: &LayerNorm) -> Option<DType> {
+    let known = norm.rows == Rows::Standardized && norm.weight.device().is_cpu();
+    (known && is_frozen(&norm.weight, &norm.bias)).then(|| wide(norm.weight.dtype()))
+}
+
+/// The head that normalises the first token of every image.
+pub(super) fn first_token<T: Number>(norm: &LayerNorm) -> Result<FirstToken<T>> {
+    let weight = widened(&norm.weight)?;
+    let bias = match &norm.bias {
+        Some(bias) => widened(bias)?,
+        None => weight.zeros_like()?,
+    };
+    Ok(FirstToken { weight: weight.to_vec1()?, bias: bias.to_vec1()?, eps: norm.eps })
 }
 
 /// x·Wᵀ + b.
@@ -110,7 +127,7 @@ impl Affine {
     }
 
     fn dense<T: Number>(&self) -> Result<Dense<T>> {
-        Ok(Dense { weight: self.weight.flatten_all()?.to_vec1()?, bias: self.bias.to_vec1()? })
+        lend(&self.weight, |weight| Ok(Dense::new(weight, self.bias.to_vec1()?)))?
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::chain::{Chain, Links, of_links};
 use super::elements::widened;
-use super::{Act, Activation, BatchNorm, Conv2d, EncoderLayers, MaxPool2d, is_frozen};
+use super::{Act, Activation, BatchNorm, Conv2d, EncoderLayers, LayerNorm, MaxPool2d, encoder, is_frozen};
 use crate::scope::Kind;
 use candle_core::{DType, Result, Tensor};
 use candlelight_kernels::chain::{Subsample, Value};
@@ -68,6 +68,14 @@ impl Recorder {
         self.fits(layers.dtype()?)?;
         self.0.layers.extend(layers.names());
         of_links!(&mut self.0.links, chain => chain.encoder(x, layers.weights().ok()?))
+    }
+
+    /// A layer norm of which the first token is taken, and no other needed: `[N, T, D]` to `[N, 1, D]`. Only a
+    /// standardising norm can be part of a chain.
+    pub fn first_token(&mut self, x: Value, norm: &LayerNorm) -> Option<Value> {
+        self.fits(encoder::dtype(norm)?)?;
+        self.0.layers.push((norm.name.clone(), Kind::LayerNorm));
+        of_links!(&mut self.0.links, chain => chain.first_token(x, encoder::first_token(norm).ok()?))
     }
 
     /// A block or stage that ends here and is shown as `name` where it runs as layers.

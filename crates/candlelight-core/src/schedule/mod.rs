@@ -195,7 +195,7 @@ impl<'a> Run<'a> {
     ) -> Result<Vec<R>> {
         let count = points.dims()[0];
         let together = match points.device().is_cpu() {
-            true => count.div_ceil(rayon::current_num_threads()).clamp(1, ROWS_PER_WORKER),
+            true => rows_per_worker(count, rayon::current_num_threads()),
             false => count.max(1),
         };
         let part = |index: usize| {
@@ -294,6 +294,18 @@ impl<'a> Run<'a> {
     }
 }
 
+/// How many of `count` rows a worker gets at a time: a few, so that all workers have as many turns.
+fn rows_per_worker(count: usize, workers: usize) -> usize {
+    let turns = count.div_ceil(workers * ROWS_PER_WORKER).max(1);
+    count.div_ceil(turns * workers).max(1)
+}
+
+/// The most rows up to `batch` that keep as many workers busy to the end.
+fn whole_turns(batch: usize, workers: usize) -> usize {
+    let even = |part: usize| (batch >= part).then(|| batch - batch % part);
+    even(workers * ROWS_PER_WORKER).or(even(workers)).unwrap_or(batch)
+}
+
 impl Prediction {
     /// The predictions of consecutive parts as one.
     fn join(parts: Vec<Self>, asked: &Target) -> Self {
@@ -376,6 +388,17 @@ pub(crate) fn to_f64(x: &Tensor) -> Result<Vec<f64>> {
 mod tests {
     use super::*;
     use candle_core::Device;
+
+    #[test]
+    fn no_worker_waits_for_another() {
+        for (rows, workers, expected) in [(50, 2, 5), (12, 2, 3), (10, 2, 5), (3, 2, 2), (1, 2, 1), (0, 4, 1)]
+        {
+            assert_eq!(rows_per_worker(rows, workers), expected, "{rows} rows, {workers} workers");
+        }
+        for (batch, workers, expected) in [(12, 2, 10), (64, 2, 60), (9, 2, 8), (1, 2, 1), (64, 32, 64)] {
+            assert_eq!(whole_turns(batch, workers), expected, "{batch} rows, {workers} workers");
+        }
+    }
 
     #[test]
     fn every_nan_and_infinity_is_counted() -> Result<()> {

@@ -1,6 +1,6 @@
 //! How many rows a budget lets through the model at once.
 
-use super::Run;
+use super::{Run, whole_turns};
 use crate::scope::bytes_held;
 use crate::{Budget, Result};
 
@@ -28,7 +28,12 @@ impl Run<'_> {
     pub(super) fn settle(&mut self, held: usize) {
         let Some(bytes) = self.unweighed.take() else { return };
         let most = if self.query.budget_asked() == Budget::Auto { AUTO_ROWS } else { usize::MAX };
-        self.batch = (bytes / self.row_bytes(held)).clamp(1, most);
+        let fits = (bytes / self.row_bytes(held)).clamp(1, most);
+        self.batch = if self.input().device().is_cpu() {
+            whole_turns(fits, rayon::current_num_threads())
+        } else {
+            fits
+        };
     }
 
     /// Bytes of a row of the input.

@@ -39,7 +39,7 @@ impl<T: Element> Link<'_, T> {
                 pool.forward(from, x, out, &mut vec![0; out.len()]);
             }
             Step::Subsample { subsample, .. } => subsample.forward(from, x, out),
-            Step::Encoder { .. } => {}
+            Step::Encoder { .. } | Step::FirstToken { .. } => {}
         }
     }
 
@@ -47,7 +47,7 @@ impl<T: Element> Link<'_, T> {
     pub fn beyond(&self) -> T {
         match self.step {
             Step::MaxPool { .. } => T::NEG_INFINITY,
-            Step::Conv(_) | Step::Subsample { .. } | Step::Encoder { .. } => T::ZERO,
+            _ => T::ZERO,
         }
     }
 
@@ -55,7 +55,7 @@ impl<T: Element> Link<'_, T> {
     pub fn work(&self) -> u64 {
         match self.step {
             Step::Conv(step) => step.conv.products() as u64,
-            Step::MaxPool { .. } | Step::Subsample { .. } | Step::Encoder { .. } => 0,
+            _ => 0,
         }
     }
 }
@@ -106,7 +106,7 @@ impl<'a, T: Element> Steps<'a, T> {
                 Step::Conv(step) => step.conv.output(shapes[link.from]),
                 Step::MaxPool { pool, .. } => pool.output(shapes[link.from]),
                 Step::Subsample { subsample, .. } => subsample.output(shapes[link.from]),
-                Step::Encoder { .. } => None,
+                Step::Encoder { .. } | Step::FirstToken { .. } => None,
             };
             shapes.push(shape.filter(|&shape| link.plus.is_none_or(|plus| shapes[plus] == shape))?);
         }

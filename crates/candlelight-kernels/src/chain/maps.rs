@@ -45,7 +45,7 @@ pub(super) fn channels_first<T: Copy>(shape: Maps, x: &[T], out: &mut [T]) {
 
 /// Transposes the `rows` x `columns` matrix of every image, in square tiles that fit the first-level cache; a single row or
 /// column lies the same either way.
-fn transpose_each<T: Copy>(x: &[T], out: &mut [T], rows: usize, columns: usize) {
+pub(super) fn transpose_each<T: Copy>(x: &[T], out: &mut [T], rows: usize, columns: usize) {
     const TILE: usize = 32;
     if rows == 1 || columns == 1 {
         return out.copy_from_slice(x);

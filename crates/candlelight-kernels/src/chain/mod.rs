@@ -7,7 +7,9 @@
 mod arrange;
 mod blocks;
 mod conv;
+mod dense;
 mod encoder;
+mod first_token;
 mod groups;
 mod links;
 mod maps;
@@ -23,11 +25,14 @@ mod steps;
 mod subsample;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod winograd;
 mod workspace;
 
 pub use conv::Multiply;
-pub use encoder::{Dense, Encoder};
+pub use dense::Dense;
+pub use encoder::Encoder;
+pub use first_token::FirstToken;
 pub use groups::Together;
 pub use maps::Maps;
 pub use patches::{Known, Work, know, run_changed};
@@ -66,6 +71,15 @@ enum Step<T> {
     MaxPool { pool: MaxPool, from: usize },
     Subsample { subsample: Subsample, from: usize },
     Encoder { encoder: Arc<Encoder<T>>, from: usize },
+    FirstToken { head: Arc<FirstToken<T>>, from: usize },
+}
+
+/// Which tokens of a value anybody needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    All,
+    /// The first of every image.
+    First,
 }
 
 /// out = rectified(convolution of `from` + `bias` + `plus`).
@@ -115,6 +129,9 @@ impl<T: Element> Chain<T> {
             (Step::Encoder { encoder: a, from: x }, Step::Encoder { encoder: b, from: y }) => {
                 Arc::ptr_eq(a, b) && x == y
             }
+            (Step::FirstToken { head: a, from: x }, Step::FirstToken { head: b, from: y }) => {
+                Arc::ptr_eq(a, b) && x == y
+            }
             (Step::MaxPool { pool: a, from: x }, Step::MaxPool { pool: b, from: y }) => {
                 a.window() == b.window() && x == y
             }
@@ -131,7 +148,7 @@ impl<T: Element> Chain<T> {
         let step = |step: &Step<T>| match *step {
             Step::MaxPool { pool, from } => Some(Step::MaxPool { pool, from }),
             Step::Subsample { subsample, from } => Some(Step::Subsample { subsample, from }),
-            Step::Conv(_) | Step::Encoder { .. } => None,
+            Step::Conv(_) | Step::Encoder { .. } | Step::FirstToken { .. } => None,
         };
         let steps = self.steps.iter().map(step).collect::<Option<_>>()?;
         Some(Chain { steps, ..Chain::default() })
@@ -185,6 +202,13 @@ impl<T: Element> Chain<T> {
         Some(self.push(Step::Encoder { encoder: Arc::new(encoder), from }))
     }
 
+    /// The first token of every image, normalised; nothing if its parts do not fit, or `from` is gone. A block whose tokens
+    /// nobody else needs computes no others.
+    pub fn first_token(&mut self, from: Value, head: FirstToken<T>) -> Option<Value> {
+        let from = self.known(from).filter(|_| head.weight.len() == head.bias.len())?;
+        Some(self.push(Step::FirstToken { head: Arc::new(head), from }))
+    }
+
     /// max(x, 0), if `x` is the convolution (or its sum) that was added last; else nothing.
     pub fn relu(&mut self, x: Value) -> Option<Value> {
         self.last_sum(x)?.end = End::Rectified;
@@ -202,13 +226,13 @@ impl<T: Element> Chain<T> {
 
     /// The shape that comes out for maps of shape `from`; `None` if they do not fit.
     pub fn maps(&self, from: Maps) -> Option<Maps> {
-        self.shapes(from)?.last().copied()
+        self.shapes(from, Asked::All)?.last().copied()
     }
 
     /// The windows that slide over maps, with the height and width before and after; `None` if they do not fit.
     #[allow(clippy::type_complexity, reason = "said in the line above")]
     pub fn windows(&self, from: Maps) -> Option<Vec<(Window, (usize, usize), (usize, usize))>> {
-        let shapes = self.shapes(from)?;
+        let shapes = self.shapes(from, Asked::All)?;
         let size = |maps: Maps| (maps.height, maps.width);
         let steps = self.steps.iter().zip(&shapes[1..]).filter(|(step, _)| step.is_layer());
         let window =
@@ -221,10 +245,21 @@ impl<T: Element> Chain<T> {
         (0..self.steps.len()).filter(|&index| !self.steps[index].is_layer())
     }
 
-    /// The shapes of all values.
-    fn shapes(&self, from: Maps) -> Option<Vec<Maps>> {
+    /// Which tokens of a value anybody needs, if so many are needed of what the chain gives.
+    fn asked(&self, value: usize, behind: Asked) -> Asked {
+        let only_first = |step: &Step<T>| matches!(step, Step::FirstToken { .. });
+        let mut users = self.steps.iter().filter(|step| step.uses(value));
+        match value == self.steps.len() {
+            true => behind,
+            false if users.all(only_first) => Asked::First,
+            false => Asked::All,
+        }
+    }
+
+    /// The shapes of all values, if so much is asked of the last.
+    fn shapes(&self, from: Maps, behind: Asked) -> Option<Vec<Maps>> {
         let mut shapes = vec![from];
-        for step in &self.steps {
+        for (index, step) in self.steps.iter().enumerate() {
             let shape = match step {
                 Step::Conv(step) => step
                     .conv
@@ -233,8 +268,9 @@ impl<T: Element> Chain<T> {
                 Step::MaxPool { pool, from } => pool.output(shapes[*from]),
                 Step::Subsample { subsample, from } => subsample.output(shapes[*from]),
                 Step::Encoder { encoder, from } => {
-                    Some(shapes[*from]).filter(|maps| maps.width == 1 && maps.channels == encoder.size())
+                    encoder.output(shapes[*from], self.asked(index + 1, behind))
                 }
+                Step::FirstToken { head, from } => head.output(shapes[*from]),
             };
             shapes.push(shape?);
         }

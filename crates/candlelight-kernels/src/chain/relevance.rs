@@ -42,7 +42,7 @@ impl<T: Element> Chain<T> {
     ) -> Result<(), E> {
         let convs = self.steps.iter().zip(rules).filter_map(|(step, rule)| match step {
             Step::Conv(conv) => Some((&**conv, rule.conv)),
-            Step::MaxPool { .. } | Step::Subsample { .. } | Step::Encoder { .. } => None,
+            _ => None,
         });
         let convs: Vec<_> = convs.enumerate().collect();
         convs.into_par_iter().try_for_each(|(index, (conv, rule))| conv.prepare(rule, || weight(index)))

@@ -4,7 +4,7 @@ use super::blocks::{add, keep_marked};
 use super::encoder::Kept;
 use super::maps::{channels_first, channels_last};
 use super::workspace::{Buffer, Spaces, Workspace};
-use super::{Chain, End, Maps, Step};
+use super::{Asked, Chain, End, Maps, Step};
 use crate::Element;
 use crate::gemm::Onto;
 use rayon::prelude::*;
@@ -62,6 +62,8 @@ pub(super) enum Left<T> {
     /// The signs of what it rectified, or the elements that a pool took.
     Marks(Vec<u8>),
     Encoder(Box<Kept<T>>),
+    /// What the head of a transformer normalised.
+    Tokens(Vec<T>),
     /// For rules: what a convolution gave, if something was added to it, and what came of it before it was rectified.
     Sums {
         own: Vec<T>,
@@ -87,6 +89,7 @@ impl<T> Left<T> {
             Self::Nothing => 0,
             Self::Marks(marks) => marks.len(),
             Self::Encoder(kept) => kept.bytes(),
+            Self::Tokens(tokens) => size_of_val(&tokens[..]),
             Self::Sums { own, sum } => size_of_val(&own[..]) + size_of_val(&sum[..]),
             Self::Pooled { taken, out } => taken.len() + size_of_val(&out[..]),
         }
@@ -234,8 +237,9 @@ fn forward<T: Element>(
     let (mut shape, mut value) = (from, space.take(x.len()));
     order.enter(shape, x, &mut value);
     let mut traces = Vec::with_capacity(chains.len());
-    for chain in chains {
-        let (shapes, left) = (chain.shapes(shape)?, Vec::with_capacity(chain.steps.len()));
+    for (index, chain) in chains.iter().enumerate() {
+        let asked = chains.get(index + 1).map_or(Asked::All, |next| next.asked(0, Asked::All));
+        let (shapes, left) = (chain.shapes(shape, asked)?, Vec::with_capacity(chain.steps.len()));
         let trace = Trace { shapes, left, input: keep.of_input(&value) };
         let (next, trace) = chain.forward(trace, value, (keep, space));
         (value, shape) = (next, *trace.shapes.last()?);
@@ -295,8 +299,11 @@ impl<T: Element> Chain<T> {
                     keep.of_copy(&out)
                 }
                 Step::Encoder { encoder, .. } => {
-                    keep.or_drop(Left::Encoder(Box::new(encoder.forward(shape, x, &mut out, space))))
+                    let shapes = (shape, trace.shapes[index + 1]);
+                    let kept = encoder.forward(shapes, x, &mut out, (keep, space));
+                    kept.map_or(Left::Nothing, |kept| Left::Encoder(Box::new(kept)))
                 }
+                Step::FirstToken { head, .. } => keep.or_drop(Left::Tokens(head.forward(shape, x, &mut out))),
                 Step::Conv(step) => {
                     let plus = step.plus.map(value);
                     step.forward((shape, x), plus, &mut out, &mut space.rows, keep)
@@ -332,7 +339,13 @@ impl<T: Element> Chain<T> {
                 }
                 Step::Encoder { encoder, .. } => {
                     let Left::Encoder(kept) = &trace.left[index] else { continue };
-                    encoder.input_gradient(trace.shapes[from], kept, &g, &mut dx, onto, space);
+                    let shapes = (trace.shapes[from], trace.shapes[index + 1]);
+                    encoder.input_gradient(shapes, kept, &g, (&mut dx, onto), space);
+                }
+                Step::FirstToken { head, .. } => {
+                    let Left::Tokens(first) = &trace.left[index] else { continue };
+                    onto.begin(&mut dx);
+                    head.input_gradient(trace.shapes[from], first, &g, &mut dx);
                 }
                 Step::Conv(step) => {
                     if step.end == End::Rectified {

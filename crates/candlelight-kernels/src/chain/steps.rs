@@ -9,7 +9,10 @@ impl<T: Element> Step<T> {
     pub(super) fn from(&self) -> usize {
         match self {
             Self::Conv(step) => step.from,
-            Self::MaxPool { from, .. } | Self::Subsample { from, .. } | Self::Encoder { from, .. } => *from,
+            Self::MaxPool { from, .. }
+            | Self::Subsample { from, .. }
+            | Self::Encoder { from, .. }
+            | Self::FirstToken { from, .. } => *from,
         }
     }
 
@@ -18,7 +21,7 @@ impl<T: Element> Step<T> {
             Self::Conv(step) => Some(step.conv.window()),
             Self::MaxPool { pool, .. } => Some(pool.window()),
             Self::Subsample { subsample, .. } => Some(subsample.window()),
-            Self::Encoder { .. } => None,
+            Self::Encoder { .. } | Self::FirstToken { .. } => None,
         }
     }
 
@@ -26,14 +29,14 @@ impl<T: Element> Step<T> {
     pub(super) fn changes(&self) -> usize {
         match self {
             Self::Conv(step) => usize::from(step.plus.is_some()) + usize::from(step.end == End::Rectified),
-            Self::MaxPool { .. } | Self::Subsample { .. } | Self::Encoder { .. } => 0,
+            _ => 0,
         }
     }
 
     pub(super) fn plus(&self) -> Option<usize> {
         match self {
             Self::Conv(step) => step.plus,
-            Self::MaxPool { .. } | Self::Subsample { .. } | Self::Encoder { .. } => None,
+            _ => None,
         }
     }
 

@@ -42,6 +42,13 @@ pub(super) struct Buffer<T> {
     len: usize,
 }
 
+impl<T: Element> Buffer<T> {
+    /// A buffer of its own, full of zeros.
+    pub fn new(len: usize) -> Self {
+        Self { room: vec![T::ZERO; len], len }
+    }
+}
+
 impl<T> Default for Buffer<T> {
     fn default() -> Self {
         Self { room: Vec::new(), len: 0 }

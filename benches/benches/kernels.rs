@@ -3,9 +3,9 @@
 use candle_core::{Device, Tensor};
 use candlelight::nn::{attention, gelu};
 use candlelight_kernels::{
-    Conv2d, Matrix, Pool2d, Threads, Window, avg_pool2d, avg_pool2d_gradient, conv2d, conv2d_input_gradient,
-    gemm, max_pool2d, max_pool2d_gradient, rms_scale, rms_scale_gradient, softmax, softmax_gradient,
-    standardize, standardize_gradient,
+    Affine, Conv2d, Matrix, Pool2d, Threads, Window, avg_pool2d, avg_pool2d_gradient, conv2d,
+    conv2d_input_gradient, gemm, max_pool2d, max_pool2d_gradient, rms_scale, rms_scale_gradient, softmax,
+    softmax_gradient, standardize, standardize_gradient,
 };
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
@@ -75,13 +75,15 @@ fn rows(criterion: &mut Criterion) {
     group.bench_function("softmax, gradient", |b| {
         b.iter(|| black_box(softmax_gradient(&probabilities, &gradient, WIDTH)));
     });
-    group.bench_function("layer norm", |b| b.iter(|| black_box(standardize(&x, WIDTH, 1e-6))));
-    group.bench_function("layer norm, gradient", |b| {
-        b.iter(|| black_box(standardize_gradient(&x, &gradient, WIDTH, 1e-6)));
+    group.bench_function("layer norm", |b| {
+        b.iter(|| black_box(standardize(&x, WIDTH, 1e-6, Affine::default())))
     });
-    group.bench_function("rms norm", |b| b.iter(|| black_box(rms_scale(&x, WIDTH, 1e-6))));
+    group.bench_function("layer norm, gradient", |b| {
+        b.iter(|| black_box(standardize_gradient(&x, &gradient, WIDTH, 1e-6, Affine::default())));
+    });
+    group.bench_function("rms norm", |b| b.iter(|| black_box(rms_scale(&x, WIDTH, 1e-6, Affine::default()))));
     group.bench_function("rms norm, gradient", |b| {
-        b.iter(|| black_box(rms_scale_gradient(&x, &gradient, WIDTH, 1e-6)));
+        b.iter(|| black_box(rms_scale_gradient(&x, &gradient, WIDTH, 1e-6, Affine::default())));
     });
 }
 

@@ -17,6 +17,7 @@
 
 mod attribution;
 mod baseline;
+mod behind;
 mod blur;
 mod bounds;
 mod check;

@@ -4,10 +4,9 @@
 use candle_core::backend::BackendStorage;
 use candle_core::{
     CpuStorage, CudaStorage, CustomOp1, CustomOp2, CustomOp3, InplaceOp1, Layout, MetalStorage, Result,
-    Shape, Storage, Tensor, TensorId,
+    Shape, Storage, Tensor,
 };
-use std::cell::RefCell;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 
 /// What a pull-back gives: for each argument the gradient, or `None` where it is not needed.
 pub type Gradients = Vec<Option<Tensor>>;
@@ -65,70 +64,6 @@ where
             "a custom gradient joins at most three tracked arguments, not {}",
             tracked.len()
         ),
-    }
-}
-
-/// The pull-back of a linear layer: it needs the gradient alone.
-type LinearPullback = dyn Fn(&Tensor) -> Result<Tensor> + Send + Sync;
-
-/// What made a tensor: a linear layer.
-struct Made {
-    from: Tensor,
-    back: Box<LinearPullback>,
-}
-
-thread_local! {
-    /// What the linear layer that ran last made, while that lives.
-    static LAST: RefCell<Option<(TensorId, Weak<Made>)>> = const { RefCell::new(None) };
-}
-
-/// What made `x`, if that ran last.
-fn last(x: &Tensor) -> Option<Arc<Made>> {
-    LAST.with_borrow(|last| {
-        last.as_ref().filter(|(id, _)| *id == x.id()).and_then(|(_, made)| made.upgrade())
-    })
-}
-
-/// [`vjp_of_fresh`] of a frozen layer that is linear, `back` its pull-back. A layer that runs next, and directly on the
-/// output, may become one node with it: see [`linear_behind`] and [`vjp_behind`].
-pub(crate) fn linear<F>(x: &Tensor, output: Tensor, back: F) -> Result<Tensor>
-where
-    F: Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static,
-{
-    if !x.track_op() {
-        return Ok(output);
-    }
-    let made = Arc::new(Made { from: x.clone(), back: Box::new(back) });
-    let weak = Arc::downgrade(&made);
-    let y = vjp_of_fresh(&[x], output, move |_, g| Ok(vec![Some((made.back)(g)?)]))?;
-    LAST.set(Some((y.id(), weak)));
-    Ok(y)
-}
-
-/// [`linear`], hung onto what the linear layer before was given, if that layer made `x` just now: candle pays zeros, a
-/// sum and fresh memory for every edge of its graph. The output of the layer before keeps its own node for others that
-/// use it; the pull-back of that layer then runs twice.
-pub(crate) fn linear_behind<F>(x: &Tensor, output: Tensor, back: F) -> Result<Tensor>
-where
-    F: Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static,
-{
-    match last(x) {
-        Some(made) => linear(&made.from.clone(), output, move |g| (made.back)(&back(g)?)),
-        None => linear(x, output, back),
-    }
-}
-
-/// [`vjp_of_fresh`] of a layer with one argument, hung onto what the linear layer before was given, as in
-/// [`linear_behind`].
-pub(crate) fn vjp_behind<F>(x: &Tensor, output: Tensor, pullback: F) -> Result<Tensor>
-where
-    F: Fn(&Tensor, &Tensor) -> Result<Tensor> + Send + Sync + 'static,
-{
-    match last(x) {
-        Some(made) => vjp_of_fresh(&[&made.from.clone()], output, move |y, g| {
-            Ok(vec![Some((made.back)(&pullback(y, g)?)?)])
-        }),
-        None => vjp_of_fresh(&[x], output, move |y, g| Ok(vec![Some(pullback(y, g)?)])),
     }
 }
 
@@ -315,7 +250,6 @@ impl CustomOp3 for Joined {
 mod tests {
     use super::*;
     use candle_core::{Device, Var};
-    use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn pair() -> Result<(Var, Var)> {
         Ok((Var::new(&[1.0f64, 2.0], &Device::Cpu)?, Var::new(&[3.0f64, 5.0], &Device::Cpu)?))
@@ -357,59 +291,6 @@ mod tests {
     fn without_a_tracked_argument_the_output_comes_back_as_it_is() -> Result<()> {
         let (a, b) = pair()?;
         assert!(!product(&a.as_detached_tensor(), &b.as_detached_tensor())?.track_op());
-        Ok(())
-    }
-
-    /// `x` times `factor` as a linear layer that counts its pull-backs.
-    fn scaled(x: &Tensor, factor: f64, ran: &Arc<AtomicUsize>) -> Result<Tensor> {
-        let ran = ran.clone();
-        linear_behind(x, (x.detach() * factor)?, move |g| {
-            ran.fetch_add(1, Ordering::Relaxed);
-            g * factor
-        })
-    }
-
-    fn square(x: &Tensor) -> Result<Tensor> {
-        let input = x.detach();
-        vjp_behind(x, input.sqr()?, move |_, g| (g * &input)? * 2.0)
-    }
-
-    #[test]
-    fn layers_behind_a_linear_one_are_one_node_with_it() -> Result<()> {
-        let ((a, _), ran) = (pair()?, Arc::default());
-        let first = linear(&a, (a.detach() * 3.0)?, |g| g * 3.0)?;
-        let alive = last(&first).map(|made| Arc::downgrade(&made));
-        let y = square(&scaled(&first, 2.0, &ran)?)?;
-        drop(first);
-        assert!(alive.is_some_and(|made| made.upgrade().is_some()), "what made the first lives in the last");
-        // (6a)² has the gradient 72a.
-        assert_eq!(y.sum_all()?.backward()?.get(&a).unwrap().to_vec1::<f64>()?, [72.0, 144.0]);
-        assert_eq!(ran.load(Ordering::Relaxed), 1);
-        Ok(())
-    }
-
-    #[test]
-    fn an_output_that_others_use_as_well_gets_its_whole_gradient() -> Result<()> {
-        let ((a, _), ran) = (pair()?, Arc::default());
-        let first = scaled(&a, 3.0, &ran)?;
-        let y = (square(&first)? + &first)?;
-        // (3a)² + 3a has the gradient 18a + 3.
-        assert_eq!(y.sum_all()?.backward()?.get(&a).unwrap().to_vec1::<f64>()?, [21.0, 39.0]);
-        assert_eq!(ran.load(Ordering::Relaxed), 2);
-        Ok(())
-    }
-
-    #[test]
-    fn what_ran_in_between_keeps_its_node() -> Result<()> {
-        let ((a, b), ran) = (pair()?, Arc::default());
-        let first = scaled(&a, 3.0, &ran)?;
-        let other = scaled(&b, 2.0, &ran)?;
-        assert!(last(&first).is_none() && last(&other).is_some());
-        let y = (square(&first)? * other)?;
-        // (3a)² · 2b has the gradients 36ab and 18a².
-        let gradients = y.sum_all()?.backward()?;
-        assert_eq!(gradients.get(&a).unwrap().to_vec1::<f64>()?, [108.0, 360.0]);
-        assert_eq!(gradients.get(&b).unwrap().to_vec1::<f64>()?, [18.0, 72.0]);
         Ok(())
     }
 }

@@ -1,5 +1,7 @@
-use crate::gemm::{Onto, gemm_onto};
-use crate::room::{Scratch, grown, made};
+use crate::even::even_blocks;
+use crate::gemm::{Onto, gemm_columns, gemm_onto, product};
+use crate::room::{Scratch, filled, grown, written};
+use crate::simd::vectorized;
 use crate::{Element, Matrix, Threads, Window, gemm};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -33,6 +35,26 @@ struct Sizes {
     input: usize,
     output: usize,
     weights: usize,
+}
+
+/// Unfolded elements that stay in the second-level cache while they are multiplied.
+const TOGETHER: usize = 1 << 19;
+
+impl Sizes {
+    fn area(&self) -> usize {
+        self.places.0 * self.places.1
+    }
+
+    /// The rows of the output, cut so that each part's unfolded input stays in the cache.
+    fn blocks(&self) -> impl Iterator<Item = Range<usize>> {
+        let row = (self.taps * self.places.1).max(1);
+        even_blocks(self.places.0, (TOGETHER / row).max(1))
+    }
+
+    /// The places in some rows of the output.
+    fn columns(&self, rows: &Range<usize>) -> Range<usize> {
+        rows.start * self.places.1..rows.end * self.places.1
+    }
 }
 
 impl Conv2d {
@@ -78,19 +100,27 @@ impl Conv2d {
 pub fn conv2d<T: Element>(conv: &Conv2d, x: &[T], weight: &[T], bias: Option<&[T]>) -> Vec<T> {
     let sizes = conv.sizes();
     check(conv, &sizes, x.len(), weight.len(), None);
-    let threads = conv.threads();
-    let make = |columns: &mut Scratch<T>, task: usize, out: &mut [T]| {
-        let group = task % conv.groups;
-        if let Some(bias) = bias {
-            fill_rows(out, &bias[group * sizes.outputs..][..sizes.outputs]);
-        }
-        let columns = unfold(conv, &sizes, &x[task * sizes.input..][..sizes.input], columns);
+    let (threads, places) = (conv.threads(), sizes.area());
+    written(conv.batch * conv.groups * sizes.output, sizes.output, Scratch::take, |columns, task, room| {
+        let (x, group) = (&x[task * sizes.input..][..sizes.input], task % conv.groups);
         let weight = &weight[group * sizes.weights..][..sizes.weights];
-        let places = sizes.places.0 * sizes.places.1;
-        let product = Matrix::new(columns, sizes.taps, places);
-        gemm(out, Matrix::new(weight, sizes.outputs, sizes.taps), product, threads);
-    };
-    made(conv.batch * conv.groups * sizes.output, sizes.output, Scratch::take, make)
+        let weight = Matrix::new(weight, sizes.outputs, sizes.taps);
+        let bias = bias.map(|bias| &bias[group * sizes.outputs..][..sizes.outputs]);
+        if conv.is_pointwise() {
+            let out = product(room, weight, Matrix::new(x, sizes.taps, places), threads);
+            add_bias(bias, out);
+            return out;
+        }
+        let out = filled(room, T::ZERO);
+        add_bias(bias, out);
+        for rows in sizes.blocks() {
+            let block = sizes.columns(&rows);
+            let columns = unfold(conv, &sizes, x, rows, columns);
+            let columns = Matrix::new(columns, sizes.taps, block.len());
+            gemm_columns(out, (places, block), weight, columns, threads);
+        }
+        out
+    })
 }
 
 /// The gradient with respect to the input, given `gradient` `[batch, out, oh, ow]`.
@@ -101,20 +131,23 @@ pub fn conv2d_input_gradient<T: Element>(conv: &Conv2d, gradient: &[T], weight: 
     let sizes = conv.sizes();
     let inputs = conv.batch * conv.groups * sizes.input;
     check(conv, &sizes, inputs, weight.len(), Some(gradient.len()));
-    let places = sizes.places.0 * sizes.places.1;
-    let threads = conv.threads();
-    let make = |columns: &mut Scratch<T>, task: usize, out: &mut [T]| {
+    let (threads, places) = (conv.threads(), sizes.area());
+    written(inputs, sizes.input, Scratch::take, |columns, task, room| {
         let weight = &weight[task % conv.groups * sizes.weights..][..sizes.weights];
         let weight = Matrix::new(weight, sizes.outputs, sizes.taps).transposed();
         let gradient = Matrix::new(&gradient[task * sizes.output..][..sizes.output], sizes.outputs, places);
         if conv.is_pointwise() {
-            return gemm(out, weight, gradient, threads);
+            return product(room, weight, gradient, threads);
         }
-        let columns = grown(columns, sizes.taps * places);
-        gemm_onto(Onto::Nothing, columns, weight, gradient, threads);
-        fold(conv, &sizes, columns, out);
-    };
-    made(inputs, sizes.input, Scratch::take, make)
+        let out = filled(room, T::ZERO);
+        for rows in sizes.blocks() {
+            let block = sizes.columns(&rows);
+            let columns = grown(columns, sizes.taps * block.len());
+            gemm_onto(Onto::Nothing, columns, weight, gradient.columns(block), threads);
+            fold(conv, &sizes, columns, rows, out);
+        }
+        out
+    })
 }
 
 /// The gradient with respect to the weight, given `gradient` `[batch, out, oh, ow]` and the input `x`.
@@ -125,7 +158,7 @@ pub fn conv2d_weight_gradient<T: Element>(conv: &Conv2d, gradient: &[T], x: &[T]
     let sizes = conv.sizes();
     let weights = conv.groups * sizes.weights;
     check(conv, &sizes, x.len(), weights, Some(gradient.len()));
-    let places = sizes.places.0 * sizes.places.1;
+    let places = sizes.area();
     let images_per_part = conv.batch.div_ceil(rayon::current_num_threads()).max(1);
     let parts: Vec<Vec<T>> = (0..conv.batch.div_ceil(images_per_part))
         .into_par_iter()
@@ -133,7 +166,8 @@ pub fn conv2d_weight_gradient<T: Element>(conv: &Conv2d, gradient: &[T], x: &[T]
             let (mut sum, mut columns) = (vec![T::ZERO; weights], Vec::new());
             let images = part * images_per_part..conv.batch.min((part + 1) * images_per_part);
             for task in images.start * conv.groups..images.end * conv.groups {
-                let columns = unfold(conv, &sizes, &x[task * sizes.input..][..sizes.input], &mut columns);
+                let x = &x[task * sizes.input..][..sizes.input];
+                let columns = unfold(conv, &sizes, x, 0..sizes.places.0, &mut columns);
                 let columns = Matrix::new(columns, sizes.taps, places).transposed();
                 let gradient = &gradient[task * sizes.output..][..sizes.output];
                 let sum = &mut sum[task % conv.groups * sizes.weights..][..sizes.weights];
@@ -167,28 +201,42 @@ fn check(conv: &Conv2d, sizes: &Sizes, x: usize, weight: usize, gradient: Option
     }
 }
 
-fn fill_rows<T: Copy>(out: &mut [T], values: &[T]) {
-    let row = out.len() / values.len();
-    for (row, &value) in out.chunks_exact_mut(row).zip(values) {
-        row.fill(value);
-    }
+/// Adds its bias to every channel.
+fn add_bias<T: Element>(bias: Option<&[T]>, out: &mut [T]) {
+    let Some(bias) = bias.filter(|bias| !bias.is_empty() && !out.is_empty()) else { return };
+    let area = out.len() / bias.len();
+    vectorized(
+        #[inline(always)]
+        || {
+            for (plane, &bias) in out.chunks_exact_mut(area).zip(bias) {
+                plane.iter_mut().for_each(|v| *v += bias);
+            }
+        },
+    );
 }
 
-/// Unfolds one image and group into `[taps, places]` ("im2col"); a pointwise convolution needs no copy.
-fn unfold<'a, T: Element>(conv: &Conv2d, sizes: &Sizes, x: &'a [T], columns: &'a mut Vec<T>) -> &'a [T] {
+/// Unfolds what some rows of the output see of one image and group into `[taps, places]` ("im2col"); a pointwise
+/// convolution needs no copy.
+fn unfold<'a, T: Element>(
+    conv: &Conv2d,
+    sizes: &Sizes,
+    x: &'a [T],
+    rows: Range<usize>,
+    columns: &'a mut Vec<T>,
+) -> &'a [T] {
     if conv.is_pointwise() {
         return x;
     }
-    let places = sizes.places.0 * sizes.places.1;
+    let places = sizes.columns(&rows).len();
     let columns = grown(columns, sizes.taps * places);
-    for (tap, row) in columns.chunks_exact_mut(places).enumerate() {
+    for (tap, part) in columns.chunks_exact_mut(places).enumerate() {
         let (plane, ky, kx) = split_tap(conv, tap);
         let plane = &x[plane * conv.input.0 * conv.input.1..][..conv.input.0 * conv.input.1];
         let Some((inside, first)) = reach(conv, sizes, kx) else {
-            row.fill(T::ZERO);
+            part.fill(T::ZERO);
             continue;
         };
-        for (oy, line) in row.chunks_exact_mut(sizes.places.1).enumerate() {
+        for (oy, line) in rows.clone().zip(part.chunks_exact_mut(sizes.places.1)) {
             let Some(y) = conv.window.row(oy, ky, conv.input.0) else {
                 line.fill(T::ZERO);
                 continue;
@@ -202,20 +250,26 @@ fn unfold<'a, T: Element>(conv: &Conv2d, sizes: &Sizes, x: &'a [T], columns: &'a
     columns
 }
 
-/// Adds `[taps, places]` back into one image and group: the transpose of [`unfold`] ("col2im").
-fn fold<T: Element>(conv: &Conv2d, sizes: &Sizes, columns: &[T], out: &mut [T]) {
-    let places = sizes.places.0 * sizes.places.1;
-    for (tap, row) in columns.chunks_exact(places).enumerate() {
-        let (plane, ky, kx) = split_tap(conv, tap);
-        let plane = &mut out[plane * conv.input.0 * conv.input.1..][..conv.input.0 * conv.input.1];
-        let Some((inside, first)) = reach(conv, sizes, kx) else { continue };
-        for (oy, line) in row.chunks_exact(sizes.places.1).enumerate() {
-            if let Some(y) = conv.window.row(oy, ky, conv.input.0) {
-                let output = &mut plane[y * conv.input.1..][first..conv.input.1];
-                add_line(conv.window.stride.1, &line[inside.clone()], output);
+/// Adds `[taps, places]` of some rows of the output back into one image and group: the transpose of [`unfold`]
+/// ("col2im").
+fn fold<T: Element>(conv: &Conv2d, sizes: &Sizes, columns: &[T], rows: Range<usize>, out: &mut [T]) {
+    let places = sizes.columns(&rows).len();
+    vectorized(
+        #[inline(always)]
+        || {
+            for (tap, part) in columns.chunks_exact(places).enumerate() {
+                let (plane, ky, kx) = split_tap(conv, tap);
+                let plane = &mut out[plane * conv.input.0 * conv.input.1..][..conv.input.0 * conv.input.1];
+                let Some((inside, first)) = reach(conv, sizes, kx) else { continue };
+                for (oy, line) in rows.clone().zip(part.chunks_exact(sizes.places.1)) {
+                    if let Some(y) = conv.window.row(oy, ky, conv.input.0) {
+                        let output = &mut plane[y * conv.input.1..][first..conv.input.1];
+                        add_line(conv.window.stride.1, &line[inside.clone()], output);
+                    }
+                }
             }
-        }
-    }
+        },
+    );
 }
 
 fn split_tap(conv: &Conv2d, tap: usize) -> (usize, usize, usize) {
@@ -237,6 +291,7 @@ fn copy_line<T: Copy>(stride: usize, input: &[T], line: &mut [T]) {
     }
 }
 
+#[inline(always)]
 fn add_line<T: Element>(stride: usize, line: &[T], output: &mut [T]) {
     match stride {
         1 => output.iter_mut().zip(line).for_each(|(o, &v)| *o += v),

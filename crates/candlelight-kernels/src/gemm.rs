@@ -1,5 +1,8 @@
 use crate::Element;
+use crate::room::filled;
 use ::gemm::Parallelism;
+use std::mem::MaybeUninit;
+use std::ops::Range;
 
 /// A strided view of a matrix in a slice: element (i, j) lies at `i * row_stride + j * column_stride`.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +22,20 @@ impl<'a, T> Matrix<'a, T> {
     pub fn new(data: &'a [T], rows: usize, columns: usize) -> Self {
         assert_eq!(data.len(), rows * columns, "a {rows}x{columns} matrix needs that many elements");
         Self { data, rows, columns, row_stride: columns, column_stride: 1 }
+    }
+
+    /// Rows and columns.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        (self.rows, self.columns)
+    }
+
+    /// The view of some columns of a row-major matrix.
+    pub(crate) fn columns(self, range: Range<usize>) -> Self {
+        assert!(
+            self.column_stride == 1 && range.end <= self.columns,
+            "columns that are there, in whole rows"
+        );
+        Self { data: self.data.get(range.start..).unwrap_or_default(), columns: range.len(), ..self }
     }
 
     /// The transposed view of the same data.
@@ -93,12 +110,67 @@ pub fn gemm_onto<T: Element>(onto: Onto, out: &mut [T], a: Matrix<T>, b: Matrix<
     if out.is_empty() || a.columns == 0 {
         return;
     }
-    // Few rows against a transposed matrix would be added up in another order than many: what a row gives would depend
-    // on how many are beside it, and so on the batch and on the number of threads.
-    match b.column_stride != 1 && (a.rows == 1 || out.len() <= SMALL) {
+    match is_special(a, b) {
         true => multiply_above_zeros(onto, out, a, b, threads),
         false => multiply(onto, out, a, b, threads),
     }
+}
+
+/// a · b in memory that nobody has written yet.
+///
+/// # Panics
+/// As of [`gemm_onto`].
+pub(crate) fn product<'a, T: Element>(
+    out: &'a mut [MaybeUninit<T>],
+    a: Matrix<T>,
+    b: Matrix<T>,
+    threads: Threads,
+) -> &'a mut [T] {
+    if out.is_empty() || a.columns == 0 || is_special(a, b) {
+        let out = filled(out, T::ZERO);
+        gemm_onto(Onto::Nothing, out, a, b, threads);
+        return out;
+    }
+    assert_eq!((a.columns, out.len()), (b.rows, a.rows * b.columns), "the sizes of the product must agree");
+    let (place, len) = (out.as_mut_ptr().cast::<T>(), out.len());
+    // SAFETY: `out` is borrowed mutably and has as many elements as the product, which is written onto nothing. That
+    // writes every one of them, so that they are a slice of `T`, borrowed for as long as `out` was.
+    unsafe {
+        multiply_at(Onto::Nothing, (place, b.columns), a, b, threads);
+        std::slice::from_raw_parts_mut(place, len)
+    }
+}
+
+/// `out[.., columns] += a · b`, with `out` row-major of `width` columns, and `b`, too.
+///
+/// # Panics
+/// If the sizes differ.
+pub(crate) fn gemm_columns<T: Element>(
+    out: &mut [T],
+    (width, columns): (usize, Range<usize>),
+    a: Matrix<T>,
+    b: Matrix<T>,
+    threads: Threads,
+) {
+    assert_eq!((a.columns, b.column_stride), (b.rows, 1), "a row-major matrix of fitting size on the right");
+    assert_eq!(
+        (out.len(), columns.len()),
+        (a.rows * width, b.columns),
+        "the sizes of the product must agree"
+    );
+    assert!(columns.end <= width, "columns that are there");
+    if columns.is_empty() || a.rows == 0 || a.columns == 0 {
+        return;
+    }
+    // SAFETY: element (i, j) of the product lies at `i * width + columns.start + j`, for all i below `a.rows` and j below
+    // `columns.len()` inside `out`, which is borrowed mutably.
+    unsafe { multiply_at(Onto::Sum, (out.as_mut_ptr().add(columns.start), width), a, b, threads) };
+}
+
+/// Few rows against a transposed matrix would be added up in another order than many: what a row gives would depend on
+/// how many are beside it, and so on the batch and on the number of threads.
+fn is_special<T>(a: Matrix<T>, b: Matrix<T>) -> bool {
+    b.column_stride != 1 && (a.rows == 1 || a.rows * b.columns <= SMALL)
 }
 
 /// [`multiply`] with so many rows of zeros below `a` that it is no special case.
@@ -119,17 +191,33 @@ fn multiply_above_zeros<T: Element>(onto: Onto, out: &mut [T], a: Matrix<T>, b: 
 /// The product of matrices whose sizes were checked.
 fn multiply<T: Element>(onto: Onto, out: &mut [T], a: Matrix<T>, b: Matrix<T>, threads: Threads) {
     assert_eq!((a.columns, out.len()), (b.rows, a.rows * b.columns), "sizes that were checked");
-    // SAFETY: `Matrix` can only be made over exactly rows * columns elements, row-major or transposed, so that
-    // every (i, j) of `a` and `b` is in bounds; `out` was checked above and is borrowed mutably, so it overlaps
-    // neither; all strides are below isize::MAX because the slices exist.
+    // SAFETY: `out` was checked and is borrowed mutably.
+    unsafe { multiply_at(onto, (out.as_mut_ptr(), b.columns), a, b, threads) };
+}
+
+/// The product of matrices, written from `out` on with rows `stride` elements apart.
+///
+/// # Safety
+/// The inner sizes agree and are not 0. Of every row of the product as many elements as `b` has columns may be written
+/// there by nobody else, and if it is written onto a sum, were written before.
+unsafe fn multiply_at<T: Element>(
+    onto: Onto,
+    (out, stride): (*mut T, usize),
+    a: Matrix<T>,
+    b: Matrix<T>,
+    threads: Threads,
+) {
+    // SAFETY: `Matrix` can only be made over exactly rows * columns elements, row-major or transposed, or be some columns
+    // of such a one, so that every (i, j) of `a` and `b` is in bounds; the caller answers for `out`, which overlaps
+    // neither because nobody else has it; all strides are below isize::MAX because the slices exist.
     unsafe {
         ::gemm::gemm(
             a.rows,
             b.columns,
             a.columns,
-            out.as_mut_ptr(),
+            out,
             1,
-            b.columns as isize,
+            stride as isize,
             onto == Onto::Sum,
             a.data.as_ptr(),
             a.column_stride as isize,
@@ -150,6 +238,7 @@ fn multiply<T: Element>(onto: Onto, out: &mut [T], a: Matrix<T>, b: Matrix<T>, t
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::room::written;
     use proptest::prelude::*;
 
     fn naive(a: &[f64], b: &[f64], rows: usize, inner: usize, columns: usize) -> Vec<f64> {
@@ -191,6 +280,29 @@ mod tests {
                 for (o, e) in out.iter().zip(&expected) {
                     prop_assert!((o - before - e).abs() < 1e-12);
                 }
+                let written = written(rows * columns, rows * columns, || (), |_, _, room| {
+                    product(room, Matrix::new(&a, rows, inner), view, threads)
+                });
+                prop_assert!(written.iter().zip(&expected).all(|(o, e)| (o - e).abs() < 1e-12));
+            }
+        }
+
+        #[test]
+        fn some_columns_of_a_product_are_added_where_they_lie(
+            rows in 0usize..7, inner in 0usize..9, width in 0usize..12, cut in any::<(prop::sample::Index, prop::sample::Index)>(), all in any::<bool>(),
+        ) {
+            let a: Vec<f64> = (0..rows * inner).map(|i| (i as f64 * 0.7).sin()).collect();
+            let b: Vec<f64> = (0..inner * width).map(|i| (i as f64 * 0.3).cos()).collect();
+            let ends = [cut.0.index(width + 1), cut.1.index(width + 1)];
+            let range = ends[0].min(ends[1])..ends[0].max(ends[1]);
+            let expected = naive(&a, &b, rows, inner, width);
+            let mut out = vec![1.0; rows * width];
+            let view = Matrix::new(&b, inner, width).columns(range.clone());
+            let threads = if all { Threads::All } else { Threads::One };
+            gemm_columns(&mut out, (width, range.clone()), Matrix::new(&a, rows, inner), view, threads);
+            for (i, (o, e)) in out.iter().zip(&expected).enumerate() {
+                let e = if range.contains(&(i % width)) { *e } else { 0.0 };
+                prop_assert!((o - 1.0 - e).abs() < 1e-12);
             }
         }
     }

@@ -11,8 +11,10 @@ mod conv2d;
 mod counted;
 mod element;
 mod erf;
+mod even;
 mod exp;
 mod gemm;
+mod linear;
 mod map;
 mod planes;
 mod pool2d;
@@ -28,9 +30,12 @@ pub use counted::{replace_counted, sum_of_pairs};
 pub use element::Element;
 pub use erf::{gelu, gelu_derivative};
 pub use gemm::{Matrix, Onto, Threads, gemm, gemm_onto};
+pub use linear::linear;
 pub use map::{map, zip_map};
 pub use planes::{channel_products, channel_sums, plane_affine, plane_combine};
 pub use pool2d::{Pool2d, avg_pool2d, avg_pool2d_gradient, max_pool2d, max_pool2d_gradient};
-pub use rows::{rms_scale, rms_scale_gradient, softmax, softmax_gradient, standardize, standardize_gradient};
+pub use rows::{
+    Affine, rms_scale, rms_scale_gradient, softmax, softmax_gradient, standardize, standardize_gradient,
+};
 pub use simd::vectorized;
 pub use window::Window;

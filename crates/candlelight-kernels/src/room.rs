@@ -62,16 +62,39 @@ pub(crate) fn made<T: Copy + Default + Send, S>(
     init: impl Fn() -> S + Send + Sync,
     make: impl Fn(&mut S, usize, &mut [T]) + Send + Sync,
 ) -> Vec<T> {
+    written(len, chunk, init, |state, index, room| {
+        let room = filled(room, T::default());
+        make(state, index, room);
+        room
+    })
+}
+
+/// [`made`] where `make` writes the memory itself, and hands it back written: what fills it anyway saves the zeros.
+///
+/// # Panics
+/// If `make` hands something else back.
+pub(crate) fn written<T: Copy + Send, S>(
+    len: usize,
+    chunk: usize,
+    init: impl Fn() -> S + Send + Sync,
+    make: impl for<'a> Fn(&mut S, usize, &'a mut [MaybeUninit<T>]) -> &'a mut [T] + Send + Sync,
+) -> Vec<T> {
     let mut all: Vec<T> = Vec::with_capacity(len);
     let chunks = all.spare_capacity_mut()[..len].par_chunks_mut(chunk.max(1)).enumerate();
-    chunks.for_each_init(init, |state, (index, room)| make(state, index, zeroed(room)));
-    // SAFETY: the chunks were the first `len` elements of the capacity, and `zeroed` has written each of them.
+    chunks.for_each_init(init, |state, (index, room)| {
+        let given = (room.as_ptr().cast::<T>(), room.len());
+        let back = make(state, index, room);
+        assert_eq!((back.as_ptr(), back.len()), given, "the memory that was given comes back written");
+    });
+    // SAFETY: the chunks were the first `len` elements of the capacity, and each came back as a slice of `T` at the same
+    // place and of the same length, which only written memory can be.
     unsafe { all.set_len(len) };
     all
 }
 
-fn zeroed<T: Copy + Default>(room: &mut [MaybeUninit<T>]) -> &mut [T] {
-    room.fill(MaybeUninit::new(T::default()));
+/// Memory in which every element is `value`.
+pub(crate) fn filled<T: Copy>(room: &mut [MaybeUninit<T>], value: T) -> &mut [T] {
+    room.fill(MaybeUninit::new(value));
     // SAFETY: the line above has written every element, and `MaybeUninit<T>` has the layout of `T`.
     unsafe { &mut *(std::ptr::from_mut(room) as *mut [T]) }
 }

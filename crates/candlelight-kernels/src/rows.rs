@@ -37,30 +37,81 @@ pub fn softmax_gradient<T: Element>(y: &[T], gradient: &[T], width: usize) -> Ve
     )
 }
 
-/// Every row of `x` less its mean, divided by its standard deviation: layer normalisation without its affine
-/// part ([Ba et al. 2016](https://arxiv.org/abs/1607.06450)).
+/// What is done to every normalised row: times `weight`, plus `bias`, both as long as a row; the default is nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Affine<'a, T> {
+    /// What elements are multiplied with.
+    pub weight: Option<&'a [T]>,
+    /// What is added to them.
+    pub bias: Option<&'a [T]>,
+}
+
+impl<T> Default for Affine<'_, T> {
+    fn default() -> Self {
+        Self { weight: None, bias: None }
+    }
+}
+
+impl<T: Element> Affine<'_, T> {
+    #[inline(always)]
+    fn scale(&self, row: &mut [T]) {
+        if let Some(weight) = self.weight {
+            row.iter_mut().zip(weight).for_each(|(v, &weight)| *v = *v * weight);
+        }
+    }
+
+    #[inline(always)]
+    fn apply(&self, row: &mut [T]) {
+        self.scale(row);
+        if let Some(bias) = self.bias {
+            row.iter_mut().zip(bias).for_each(|(v, &bias)| *v += bias);
+        }
+    }
+
+    fn fits(&self, width: usize) -> bool {
+        [self.weight, self.bias].iter().flatten().all(|part| part.len() == width)
+    }
+}
+
+/// Every row of `x` less its mean, divided by its standard deviation: layer normalisation
+/// ([Ba et al. 2016](https://arxiv.org/abs/1607.06450)).
 ///
 /// # Panics
-/// If `x` does not hold whole rows.
-pub fn standardize<T: Element>(x: &[T], width: usize, eps: f64) -> Vec<T> {
+/// If `x` does not hold whole rows, or `affine` does not fit them.
+pub fn standardize<T: Element>(x: &[T], width: usize, eps: f64, affine: Affine<T>) -> Vec<T> {
+    assert!(affine.fits(width), "a weight and a bias for every element of a row");
     by_rows(
         [x],
         width,
         #[inline(always)]
-        |[x], out| standardize_row(x, eps, out),
+        |[x], out| {
+            standardize_row(x, eps, out);
+            affine.apply(out);
+        },
     )
 }
 
 /// The gradient of [`standardize`] with respect to its input.
 ///
 /// # Panics
-/// If the slices differ in length or do not hold whole rows.
-pub fn standardize_gradient<T: Element>(x: &[T], gradient: &[T], width: usize, eps: f64) -> Vec<T> {
+/// If the slices differ in length or do not hold whole rows, or `affine` does not fit them.
+pub fn standardize_gradient<T: Element>(
+    x: &[T],
+    gradient: &[T],
+    width: usize,
+    eps: f64,
+    affine: Affine<T>,
+) -> Vec<T> {
+    assert!(affine.fits(width), "a weight and a bias for every element of a row");
     by_rows(
         [x, gradient],
         width,
         #[inline(always)]
-        |[x, g], out| add_standardize_gradient_row(x, g, eps, out),
+        |[x, g], out| {
+            out.copy_from_slice(g);
+            affine.scale(out);
+            standardize_gradient_row(x, eps, out);
+        },
     )
 }
 
@@ -143,6 +194,18 @@ fn standardize_row<T: Element>(x: &[T], eps: f64, out: &mut [T]) {
     }
 }
 
+/// In place of the gradient.
+#[inline(always)]
+fn standardize_gradient_row<T: Element>(x: &[T], eps: f64, g: &mut [T]) {
+    let (mean, inverse) = moments(x, eps);
+    let n = T::from_f64(x.len() as f64);
+    let mean_g = sum([&*g], |[g]| g) / n;
+    let mean_gx = sum([x, &*g], |[v, g]| g * (v - mean) * inverse) / n;
+    for (g, &v) in g.iter_mut().zip(x) {
+        *g = inverse * (*g - mean_g - (v - mean) * inverse * mean_gx);
+    }
+}
+
 #[inline(always)]
 fn add_standardize_gradient_row<T: Element>(x: &[T], g: &[T], eps: f64, out: &mut [T]) {
     let (mean, inverse) = moments(x, eps);
@@ -183,12 +246,13 @@ fn fold<T: Element, const N: usize>(
     lanes.into_iter().fold(rest, join)
 }
 
-/// Every row of `x` divided by its root mean square: RMS normalisation without its weight
+/// Every row of `x` divided by its root mean square: RMS normalisation
 /// ([Zhang & Sennrich 2019](https://arxiv.org/abs/1910.07467)).
 ///
 /// # Panics
-/// If `x` does not hold whole rows.
-pub fn rms_scale<T: Element>(x: &[T], width: usize, eps: f64) -> Vec<T> {
+/// If `x` does not hold whole rows, or `affine` does not fit them.
+pub fn rms_scale<T: Element>(x: &[T], width: usize, eps: f64, affine: Affine<T>) -> Vec<T> {
+    assert!(affine.fits(width), "a weight and a bias for every element of a row");
     by_rows(
         [x],
         width,
@@ -198,6 +262,7 @@ pub fn rms_scale<T: Element>(x: &[T], width: usize, eps: f64) -> Vec<T> {
             for (o, &v) in out.iter_mut().zip(x) {
                 *o = v * inverse;
             }
+            affine.apply(out);
         },
     )
 }
@@ -205,18 +270,27 @@ pub fn rms_scale<T: Element>(x: &[T], width: usize, eps: f64) -> Vec<T> {
 /// The gradient of [`rms_scale`] with respect to its input.
 ///
 /// # Panics
-/// If the slices differ in length or do not hold whole rows.
-pub fn rms_scale_gradient<T: Element>(x: &[T], gradient: &[T], width: usize, eps: f64) -> Vec<T> {
+/// If the slices differ in length or do not hold whole rows, or `affine` does not fit them.
+pub fn rms_scale_gradient<T: Element>(
+    x: &[T],
+    gradient: &[T],
+    width: usize,
+    eps: f64,
+    affine: Affine<T>,
+) -> Vec<T> {
+    assert!(affine.fits(width), "a weight and a bias for every element of a row");
     by_rows(
         [x, gradient],
         width,
         #[inline(always)]
         |[x, g], out| {
+            out.copy_from_slice(g);
+            affine.scale(out);
             let inverse = inverse_size(x, T::ZERO, eps);
-            let dot = sum([x, g], |[v, g]| v * g);
+            let dot = sum([x, &*out], |[v, g]| v * g);
             let along = dot * inverse * inverse / T::from_f64(width as f64);
-            for (o, (&v, &g)) in out.iter_mut().zip(x.iter().zip(g)) {
-                *o = inverse * (g - v * along);
+            for (g, &v) in out.iter_mut().zip(x) {
+                *g = inverse * (*g - v * along);
             }
         },
     )
@@ -292,26 +366,40 @@ mod tests {
             let y = softmax(&x, width);
             prop_assert!(y.chunks(width).all(|row| (row.iter().sum::<f64>() - 1.0).abs() < 1e-12));
             assert_close(&softmax_gradient(&y, &g, width), &differences(&x, &g, |x| softmax(x, width)));
-            let numeric = differences(&x, &g, |x| standardize(x, width, 0.5));
-            assert_close(&standardize_gradient(&x, &g, width, 0.5), &numeric);
-            let numeric = differences(&x, &g, |x| rms_scale(x, width, 0.5));
-            assert_close(&rms_scale_gradient(&x, &g, width, 0.5), &numeric);
+            let small = |step| wave(width, step).into_iter().map(|v| 0.25 * v).collect::<Vec<_>>();
+            let (weight, bias) = (small(1.1), small(0.4));
+            for affine in [Affine::default(), Affine { weight: Some(&weight), bias: Some(&bias) }] {
+                let numeric = differences(&x, &g, |x| standardize(x, width, 0.5, affine));
+                assert_close(&standardize_gradient(&x, &g, width, 0.5, affine), &numeric);
+                let numeric = differences(&x, &g, |x| rms_scale(x, width, 0.5, affine));
+                assert_close(&rms_scale_gradient(&x, &g, width, 0.5, affine), &numeric);
+            }
         }
 
         #[test]
         fn scaled_rows_equal_their_definition(rows in 0usize..40, width in 1usize..9) {
-            let x = wave(rows * width, 0.7);
-            let scaled = rms_scale(&x, width, 0.01);
-            for (i, &found) in scaled.iter().enumerate() {
+            let (x, weight, bias) = (wave(rows * width, 0.7), wave(width, 1.1), wave(width, 0.4));
+            let scaled = rms_scale(&x, width, 0.01, Affine::default());
+            let both = rms_scale(&x, width, 0.01, Affine { weight: Some(&weight), bias: Some(&bias) });
+            for (i, (&found, &both)) in scaled.iter().zip(&both).enumerate() {
                 let row = &x[i / width * width..][..width];
                 let square = row.iter().map(|v| v.powi(2)).sum::<f64>() / width as f64;
-                prop_assert!((found - x[i] / (square + 0.01).sqrt()).abs() < 1e-14);
+                let expected = x[i] / (square + 0.01).sqrt();
+                prop_assert!((found - expected).abs() < 1e-14);
+                prop_assert!((both - (expected * weight[i % width] + bias[i % width])).abs() < 1e-14);
             }
         }
 
         #[test]
         fn standardized_rows_have_mean_zero_and_variance_one(rows in 1usize..40, width in 2usize..9) {
-            for row in standardize(&wave(rows * width, 0.7), width, 0.0).chunks(width) {
+            let (weight, bias) = (wave(width, 1.1), wave(width, 0.4));
+            let affine = Affine { weight: Some(&weight), bias: Some(&bias) };
+            let both = standardize(&wave(rows * width, 0.7), width, 0.0, affine);
+            let unit = standardize(&wave(rows * width, 0.7), width, 0.0, Affine::default());
+            for (i, (both, unit)) in both.iter().zip(&unit).enumerate() {
+                prop_assert!((both - (unit * weight[i % width] + bias[i % width])).abs() < 1e-14);
+            }
+            for row in unit.chunks(width) {
                 prop_assert!(row.iter().sum::<f64>().abs() < 1e-9);
                 prop_assert!((row.iter().map(|v| v * v).sum::<f64>() / width as f64 - 1.0).abs() < 1e-9);
             }

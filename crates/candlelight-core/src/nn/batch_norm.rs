@@ -2,15 +2,16 @@
 
 pub use candle_nn::BatchNormConfig;
 
-use super::convolution::spread;
+use super::conv_maps::spread;
 use super::elements::{Number, has_kernels, lend, widened, with_element};
-use super::planes::{plane_affine, sum_channels};
+use super::planes::{plane_affine, plane_scale, sum_channels};
 use super::ruled;
 use super::{ModuleT, VarBuilder};
+use crate::behind::{ChannelScale, scale_behind};
 use crate::rules::Form;
 use crate::rules::affine::{Affine, Map, Side};
 use crate::scope::{Asking, Kind, report, rule_for};
-use crate::vjp::{self, Gradients, vjp_of_fresh};
+use crate::vjp::{Gradients, vjp_of_fresh};
 use candle_core::{Result, Tensor, Var};
 use candlelight_kernels::{self as kernels, Element};
 
@@ -173,17 +174,16 @@ impl BatchNorm {
         let (scale, shift) = self.affine()?;
         let input = x.detach();
         let y = plane_affine(&input, &scale, &shift)?;
-        let none = scale.zeros_like()?;
         match self.inner.weight_and_bias() {
             Some((weight, bias)) if self.is_trained() => {
                 let (mean, inverse) = (self.mean()?, self.deviation()?.recip()?);
                 let unit = plane_affine(&input, &inverse, &(mean.neg()? * &inverse)?)?;
                 vjp_of_fresh(&[x, weight, bias], y, move |_, g| {
-                    let dx = plane_affine(g, &scale, &none)?;
+                    let dx = plane_scale(g, &scale)?;
                     Ok(vec![Some(dx), Some(sum_channels(&(g * &unit)?)?), Some(sum_channels(g)?)])
                 })
             }
-            _ => vjp::linear_behind(x, y, move |g| plane_affine(g, &scale, &none)),
+            _ => scale_behind(x, y, ChannelScale { channels: scale, scaled: plane_scale }),
         }
     }
 

@@ -1,6 +1,7 @@
 //! One-dimensional convolution: the two-dimensional one on maps of height 1.
 
-use super::convolution::{Convolution, Direct, Lines, along_a_line, builders, with_channels};
+use super::conv_maps::{Direct, Lines, with_channels};
+use super::convolution::{Convolution, along_a_line, builders};
 use super::ruled;
 use super::{Conv1dConfig, Module, VarBuilder};
 use crate::scope::Kind;

@@ -1,6 +1,7 @@
 //! Two-dimensional convolution.
 
-use super::convolution::{Convolution, Direct, builders, on_a_plane, with_channels};
+use super::conv_maps::{Direct, with_channels};
+use super::convolution::{Convolution, builders, on_a_plane};
 use super::ruled;
 use super::{BatchNorm, Conv2dConfig, Module, VarBuilder};
 use crate::scope::{Kind, slides};

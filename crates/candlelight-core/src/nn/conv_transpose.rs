@@ -1,6 +1,7 @@
 //! Transposed convolutions: the input gradient of a convolution as a forward pass.
 
-use super::convolution::{Convolution, Lines, Transposed, along_a_line, builders, on_a_plane, with_channels};
+use super::conv_maps::{Lines, Transposed, with_channels};
+use super::convolution::{Convolution, along_a_line, builders, on_a_plane};
 use super::ruled;
 use super::{ConvTranspose1dConfig, ConvTranspose2dConfig, Module, VarBuilder};
 use crate::scope::Kind;

@@ -2,8 +2,8 @@
 
 use super::elements::{Number, computed, has_kernels, lend, with_element};
 use super::{arguments, is_frozen, tracked};
-use crate::rules::affine::{Affine, Map, Side, plus};
-use crate::vjp::{self, Gradients, vjp_of_fresh};
+use crate::behind::{self, Back, ChannelScale};
+use crate::vjp::{Gradients, vjp_of_fresh};
 use candle_core::{D, Result, Tensor};
 use candlelight_kernels::{self as kernels, Window};
 
@@ -62,7 +62,7 @@ impl Convolution {
         let (input, frozen) = (x.detach(), weight.detach());
         let y = self.product(&input, &frozen, bias.as_ref().map(Tensor::detach).as_ref())?;
         if is_frozen(weight, bias) {
-            return vjp::linear(x, y, move |g| self.input_gradient(g, &frozen));
+            return behind::linear(x, y, Frozen { conv: self, weight: frozen });
         }
         let tracked = tracked(x, weight, bias);
         let pullback = move |_: &Tensor, g: &Tensor| self.pull_back(g, &input, &frozen, tracked);
@@ -84,12 +84,18 @@ impl Convolution {
         vjp_of_fresh(&arguments(x, weight, bias), y, pullback)
     }
 
+    /// How many groups of channels do not see each other.
+    pub fn groups(&self) -> usize {
+        self.conv.groups
+    }
+
     /// The same convolution of so many rows.
-    fn of_rows(&self, batch: usize) -> Self {
+    pub fn of_rows(&self, batch: usize) -> Self {
         Self { conv: kernels::Conv2d { batch, ..self.conv }, ..*self }
     }
 
-    fn product(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    /// The convolution without a graph.
+    pub fn product(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
         computed([x, weight], |[x, weight]| {
             let bias = bias.map(|bias| bias.to_dtype(x.dtype())).transpose()?;
             match has_kernels(x) {
@@ -120,7 +126,8 @@ impl Convolution {
         Ok(vec![input, weight, bias])
     }
 
-    fn input_gradient(&self, g: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    /// The gradient with respect to the input.
+    pub fn input_gradient(&self, g: &Tensor, weight: &Tensor) -> Result<Tensor> {
         computed([g, weight], |[g, weight]| self.pulled_back(g, weight))
     }
 
@@ -203,6 +210,28 @@ impl Convolution {
     }
 }
 
+/// A convolution with its frozen weight.
+struct Frozen {
+    conv: Convolution,
+    weight: Tensor,
+}
+
+impl Back for Frozen {
+    fn pull(&self, g: &Tensor) -> Result<Tensor> {
+        self.conv.input_gradient(g, &self.weight)
+    }
+
+    /// Scales whichever is less: the weight's outputs or the gradient.
+    fn pull_scaled(&self, g: &Tensor, scale: &ChannelScale) -> Result<Tensor> {
+        let (weight, channels) = (&self.weight, &scale.channels);
+        if g.elem_count() <= weight.elem_count() || channels.elem_count() != weight.dim(0)? {
+            return self.pull(&(scale.scaled)(g, channels)?);
+        }
+        let weight = weight.broadcast_mul(&channels.to_dtype(weight.dtype())?.reshape(((), 1, 1, 1))?)?;
+        self.conv.input_gradient(g, &weight)
+    }
+}
+
 /// A window whose steps are alike along both axes.
 pub(super) fn on_a_plane(kernel: (usize, usize), stride: usize, padding: usize, dilation: usize) -> Window {
     Window { kernel, dilation: (dilation, dilation), ..Window::square(1, stride, padding) }
@@ -234,97 +263,6 @@ macro_rules! builders {
     )* };
 }
 pub(super) use builders;
-
-/// A convolution as a map of its input.
-pub(super) struct Direct(pub Convolution);
-
-impl Map for Direct {
-    fn product(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        self.0.of_rows(x.dim(0)?).product(x, weight, None)
-    }
-
-    fn output(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-        match bias {
-            Some(bias) if bias.elem_count() == weight.dim(0)? => {
-                self.0.of_rows(x.dim(0)?).product(x, weight, Some(&bias.flatten_all()?))
-            }
-            bias => plus(self.product(x, weight)?, bias),
-        }
-    }
-
-    fn transpose(&self, g: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        self.0.of_rows(g.dim(0)?).input_gradient(g, weight)
-    }
-
-    fn scaled(&self, weight: &Tensor, scale: &Tensor, side: Side) -> Result<Option<Tensor>> {
-        scaled(weight, scale, self.0.conv.groups, side)
-    }
-}
-
-/// A transposed convolution as a map of its input: the weight has inputs first.
-pub(super) struct Transposed(pub Convolution);
-
-impl Map for Transposed {
-    fn product(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        self.0.of_rows(x.dim(0)?).input_gradient(x, weight)
-    }
-
-    fn transpose(&self, g: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        self.0.of_rows(g.dim(0)?).product(g, weight, None)
-    }
-
-    fn scaled(&self, weight: &Tensor, scale: &Tensor, side: Side) -> Result<Option<Tensor>> {
-        let side = if side == Side::Inputs { Side::Outputs } else { Side::Inputs };
-        scaled(weight, scale, self.0.conv.groups, side)
-    }
-}
-
-/// A map of maps as one of lines.
-pub(super) struct Lines<M>(pub M);
-
-impl<M: Map> Map for Lines<M> {
-    fn product(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        self.0.product(&x.unsqueeze(2)?, &weight.unsqueeze(2)?)?.squeeze(2)
-    }
-
-    fn transpose(&self, g: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        self.0.transpose(&g.unsqueeze(2)?, &weight.unsqueeze(2)?)?.squeeze(2)
-    }
-
-    fn scaled(&self, weight: &Tensor, scale: &Tensor, side: Side) -> Result<Option<Tensor>> {
-        self.0.scaled(weight, scale, side)
-    }
-}
-
-/// `weight` `[out, in / groups, …]` with its outputs or inputs scaled.
-fn scaled(weight: &Tensor, scale: &Tensor, groups: usize, side: Side) -> Result<Option<Tensor>> {
-    let (out, per_group, count) = (weight.dim(0)?, weight.dim(1)?, scale.elem_count());
-    let shape = match side {
-        _ if scale.dim(1)? != count => return Ok(None),
-        Side::Outputs if count == out => (groups, out / groups, 1, 1),
-        Side::Inputs if count == groups * per_group => (groups, 1, per_group, 1),
-        _ => return Ok(None),
-    };
-    let grouped = weight.reshape((groups, out / groups, per_group, ()))?;
-    Ok(Some(grouped.broadcast_mul(&scale.reshape(shape)?)?.reshape(weight.shape())?))
-}
-
-/// One number per channel, in the shape in which it broadcasts over maps of this rank.
-pub(super) fn spread(channels: &Tensor, rank: usize) -> Result<Tensor> {
-    let size = |axis| if axis == 1 { channels.elem_count() } else { 1 };
-    channels.detach().reshape((0..rank).map(size).collect::<Vec<_>>())
-}
-
-/// What rules see of a convolution, whose `bias` is one number per channel of maps of this rank.
-pub(super) fn with_channels(
-    map: impl Map + 'static,
-    weight: &Tensor,
-    bias: &Option<Tensor>,
-    rank: usize,
-) -> Result<Affine> {
-    let bias = bias.as_ref().map(|bias| spread(bias, rank)).transpose()?;
-    Ok(Affine::new(map, weight, bias))
-}
 
 fn with_bias(y: Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     match bias {

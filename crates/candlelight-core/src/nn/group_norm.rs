@@ -1,6 +1,6 @@
 //! Group normalisation.
 
-use super::convolution::spread;
+use super::conv_maps::spread;
 use super::normalise::Rows;
 use super::planes::{plane_affine, sum_channels};
 use super::ruled::detached;

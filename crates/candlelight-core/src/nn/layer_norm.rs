@@ -73,15 +73,15 @@ impl LayerNorm {
         y.detach() - self.rows.gradient(&x, &x, self.eps)?.broadcast_mul(&self.weight.detach())?
     }
 
-    fn pull_back(&self) -> impl Fn(&Tensor, &Tensor, &Tensor) -> Result<Gradients> + Send + Sync + 'static {
+    fn pull_back(&self) -> impl Fn(&Tensor, &Tensor) -> Result<Gradients> + Send + Sync + 'static {
         let (weight, rows, eps) = (self.weight.detach(), self.rows, self.eps);
         let trained = self.weight.track_op() || self.bias.as_ref().is_some_and(Tensor::track_op);
-        move |x, unit, g| {
-            let dx = rows.gradient(x, &g.broadcast_mul(&weight)?, eps)?;
+        move |x, g| {
+            let dx = rows.scaled_gradient(x, g, eps, Some(&weight))?;
             if !trained {
                 return Ok(vec![Some(dx)]);
             }
-            Ok(vec![Some(dx), Some(sum_rows(&(g * unit)?)?), Some(sum_rows(g)?)])
+            Ok(vec![Some(dx), Some(sum_rows(&(g * rows.of(x, eps)?)?)?), Some(sum_rows(g)?)])
         }
     }
 }
@@ -89,21 +89,17 @@ impl LayerNorm {
 impl Module for LayerNorm {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let input = x.detach();
-        let unit = self.rows.of(&input, self.eps)?;
-        let y = unit.broadcast_mul(&self.weight.detach())?;
-        let y = match &self.bias {
-            Some(bias) => y.broadcast_add(&bias.detach())?,
-            None => y,
-        };
+        let (weight, bias) = (self.weight.detach(), self.bias.as_ref().map(Tensor::detach));
+        let y = self.rows.scaled(&input, self.eps, Some(&weight), bias.as_ref())?;
         if let Some(rule) = rule_for(Asking::new(&self.name, &Kind::LayerNorm, Form::Norm)) {
-            let (rows, weight, eps, frozen) = (self.rows, self.weight.detach(), self.eps, input.clone());
+            let (rows, eps, frozen) = (self.rows, self.eps, input.clone());
             let back = rows.under(&rule);
             let back = move |g: &Tensor| back(rows, &frozen, &g.broadcast_mul(&weight)?, eps);
             let y = detached(x, y, self.bias.clone(), account(&self.name, Kind::LayerNorm, &rule), back)?;
             return report(&self.name, Kind::LayerNorm, 0, y);
         }
         let pull_back = self.pull_back();
-        let pullback = move |_: &Tensor, g: &Tensor| pull_back(&input, &unit, g);
+        let pullback = move |_: &Tensor, g: &Tensor| pull_back(&input, g);
         let y = vjp_of_fresh(&arguments(x, &self.weight, &self.bias), y, pullback)?;
         report_biased(&self.name, Kind::LayerNorm, 0, y, |y| self.beyond(x, y).map(Some))
     }

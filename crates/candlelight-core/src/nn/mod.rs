@@ -61,6 +61,7 @@ mod changed;
 pub mod conv;
 mod conv1d;
 mod conv2d;
+mod conv_maps;
 mod conv_transpose;
 mod convolution;
 pub(crate) mod elements;

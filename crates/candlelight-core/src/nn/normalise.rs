@@ -4,7 +4,7 @@ use super::elements::{Number, has_kernels, lend, widened, with_element};
 use crate::rules::pair::{Pair, both};
 use crate::rules::{Rule, rescale};
 use candle_core::{D, Result, Tensor};
-use candlelight_kernels::{self as kernels, Element};
+use candlelight_kernels::{self as kernels, Affine, Element};
 use rayon::prelude::*;
 
 /// How a row is normalised.
@@ -19,12 +19,37 @@ pub(super) enum Rows {
 impl Rows {
     /// The rows (last axis) of `x`, normalised. Half precision is computed in single, as candle_nn and PyTorch do.
     pub fn of(self, x: &Tensor, eps: f64) -> Result<Tensor> {
-        self.normalised(&widened(x)?, eps)?.to_dtype(x.dtype())
+        self.scaled(x, eps, None, None)
+    }
+
+    /// [`of`](Self::of), times `weight`, plus `bias`.
+    pub fn scaled(
+        self,
+        x: &Tensor,
+        eps: f64,
+        weight: Option<&Tensor>,
+        bias: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        let parts = [weight, bias].map(|part| part.map(widened).transpose());
+        let [weight, bias] = parts;
+        self.normalised(&widened(x)?, eps, [weight?.as_ref(), bias?.as_ref()])?.to_dtype(x.dtype())
     }
 
     /// The gradient of [`of`](Self::of) with respect to `x`.
     pub fn gradient(self, x: &Tensor, g: &Tensor, eps: f64) -> Result<Tensor> {
-        self.pulled_back(&widened(x)?, &widened(g)?, eps)?.to_dtype(x.dtype())
+        self.scaled_gradient(x, g, eps, None)
+    }
+
+    /// The gradient of [`scaled`](Self::scaled) with respect to `x`.
+    pub fn scaled_gradient(
+        self,
+        x: &Tensor,
+        g: &Tensor,
+        eps: f64,
+        weight: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        let weight = weight.map(widened).transpose()?;
+        self.pulled_back(&widened(x)?, &widened(g)?, eps, weight.as_ref())?.to_dtype(x.dtype())
     }
 
     /// What brings a signal back under a rule: what is divided by changes from reference to input, or is held fixed.
@@ -74,33 +99,44 @@ impl Rows {
         Tensor::from_vec(out, x.shape(), x.device())
     }
 
-    fn normalised(self, x: &Tensor, eps: f64) -> Result<Tensor> {
-        let width = x.dim(D::Minus1)?;
+    fn normalised(self, x: &Tensor, eps: f64, affine: [Option<&Tensor>; 2]) -> Result<Tensor> {
         if !has_kernels(x) {
-            let centred = self.centred(x)?;
-            return centred.broadcast_div(&deviation(&centred, eps)?);
+            return self.by_candle(x, eps, affine);
         }
+        let width = x.dim(D::Minus1)?;
         with_element!(x, T => {
-            let y = lend(x, |x: &[T]| match self {
-                Self::Standardized => kernels::standardize(x, width, eps),
-                Self::Scaled => kernels::rms_scale(x, width, eps),
-            })?;
+            let run = |x: &[T], affine: Affine<T>| match self {
+                Self::Standardized => kernels::standardize(x, width, eps, affine),
+                Self::Scaled => kernels::rms_scale(x, width, eps, affine),
+            };
+            let y = lend(x, |x| lend_affine(affine, |affine| run(x, affine)))??;
             Tensor::from_vec(y, x.shape(), x.device())
         })
     }
 
-    fn pulled_back(self, x: &Tensor, g: &Tensor, eps: f64) -> Result<Tensor> {
-        let width = x.dim(D::Minus1)?;
+    fn pulled_back(self, x: &Tensor, g: &Tensor, eps: f64, weight: Option<&Tensor>) -> Result<Tensor> {
         if !has_kernels(x) {
-            return self.gradient_by_candle(x, g, eps);
-        }
-        with_element!(x, T => {
-            let run = |x: &[T], g: &[T]| match self {
-                Self::Standardized => kernels::standardize_gradient(x, g, width, eps),
-                Self::Scaled => kernels::rms_scale_gradient(x, g, width, eps),
+            return match weight {
+                Some(weight) => self.gradient_by_candle(x, &g.broadcast_mul(weight)?, eps),
+                None => self.gradient_by_candle(x, g, eps),
             };
-            Tensor::from_vec(lend(x, |x| lend(g, |g| run(x, g)))??, x.shape(), x.device())
+        }
+        let width = x.dim(D::Minus1)?;
+        with_element!(x, T => {
+            let run = |x: &[T], g: &[T], affine: Affine<T>| match self {
+                Self::Standardized => kernels::standardize_gradient(x, g, width, eps, affine),
+                Self::Scaled => kernels::rms_scale_gradient(x, g, width, eps, affine),
+            };
+            let dx = lend(x, |x| lend(g, |g| lend_affine([weight, None], |affine| run(x, g, affine))))???;
+            Tensor::from_vec(dx, x.shape(), x.device())
         })
+    }
+
+    fn by_candle(self, x: &Tensor, eps: f64, [weight, bias]: [Option<&Tensor>; 2]) -> Result<Tensor> {
+        let centred = self.centred(x)?;
+        let unit = centred.broadcast_div(&deviation(&centred, eps)?)?;
+        let scaled = weight.map_or(Ok(unit.clone()), |weight| unit.broadcast_mul(weight))?;
+        bias.map_or(Ok(scaled.clone()), |bias| scaled.broadcast_add(bias))
     }
 
     fn gradient_by_candle(self, x: &Tensor, g: &Tensor, eps: f64) -> Result<Tensor> {
@@ -117,6 +153,21 @@ impl Rows {
             Self::Standardized => x.broadcast_sub(&x.mean_keepdim(D::Minus1)?),
             Self::Scaled => Ok(x.clone()),
         }
+    }
+}
+
+/// Lends weight and bias as what follows the normalisation.
+fn lend_affine<T: Number, R>(
+    [weight, bias]: [Option<&Tensor>; 2],
+    f: impl FnOnce(Affine<T>) -> R,
+) -> Result<R> {
+    lend_some(weight, |weight| lend_some(bias, |bias| f(Affine { weight, bias })))?
+}
+
+fn lend_some<T: Number, R>(x: Option<&Tensor>, f: impl FnOnce(Option<&[T]>) -> R) -> Result<R> {
+    match x {
+        Some(x) => lend(x, |x| f(Some(x))),
+        None => Ok(f(None)),
     }
 }
 
@@ -137,17 +188,20 @@ mod tests {
         let wave = |step: f64| (0..35).map(|i| (f64::from(i) * step).sin()).collect::<Vec<_>>();
         let x = Tensor::from_vec(wave(0.7), (5, 7), &Device::Cpu)?;
         let g = Tensor::from_vec(wave(0.3), (5, 7), &Device::Cpu)?;
+        let (weight, bias) = (x.get(2)?, g.get(1)?);
         for rows in [Rows::Standardized, Rows::Scaled] {
-            let by_candle = rows.gradient_by_candle(&x, &g, 1e-3)?;
-            let apart = (rows.pulled_back(&x, &g, 1e-3)? - by_candle)?.abs()?.max_all()?;
+            let by_candle = rows.gradient_by_candle(&x, &g.broadcast_mul(&weight)?, 1e-3)?;
+            let apart = (rows.pulled_back(&x, &g, 1e-3, Some(&weight))? - by_candle)?.abs()?.max_all()?;
             assert!(apart.to_scalar::<f64>()? < TOLERANCE, "{rows:?}");
             let centred = rows.centred(&x)?;
             let by_candle = rows.centred(&g)?.broadcast_div(&deviation(&centred, 1e-3)?)?;
             let apart = (rows.held(&x, &g, 1e-3)? - by_candle)?.abs()?.max_all()?;
             assert!(apart.to_scalar::<f64>()? < TOLERANCE, "{rows:?}");
-            let by_candle = centred.broadcast_div(&deviation(&centred, 1e-3)?)?;
-            let apart = (rows.normalised(&x, 1e-3)? - by_candle)?.abs()?.max_all()?;
-            assert!(apart.to_scalar::<f64>()? < TOLERANCE, "{rows:?}");
+            for affine in [[None, None], [Some(&weight), None], [Some(&weight), Some(&bias)]] {
+                let by_candle = rows.by_candle(&x, 1e-3, affine)?;
+                let apart = (rows.normalised(&x, 1e-3, affine)? - by_candle)?.abs()?.max_all()?;
+                assert!(apart.to_scalar::<f64>()? < TOLERANCE, "{rows:?}");
+            }
         }
         Ok(())
     }

@@ -13,6 +13,11 @@ pub(super) fn plane_affine(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result
     computed([x], |[x]| scaled(x, &scale.to_dtype(x.dtype())?, &shift.to_dtype(x.dtype())?))
 }
 
+/// `x · scale` per channel.
+pub(super) fn plane_scale(x: &Tensor, scale: &Tensor) -> Result<Tensor> {
+    plane_affine(x, scale, &scale.zeros_like()?)
+}
+
 fn scaled(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
     let (channels, area) = (x.dim(1)?, x.dims()[2..].iter().product());
     if !has_kernels(x) {

@@ -1,8 +1,8 @@
 //! A fully connected layer with frozen weights.
 
-use super::blocks::add_to_rows;
 use super::maps::transpose_each;
 use crate::gemm::{Onto, gemm_onto};
+use crate::linear::add_to_rows;
 use crate::{Element, Matrix, Threads};
 use std::sync::OnceLock;
 

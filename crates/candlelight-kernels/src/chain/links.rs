@@ -1,9 +1,10 @@
 //! The steps of several chains one after the other, each of which slides a window over a map.
 
-use super::blocks::{add, add_to_rows, rectify};
+use super::blocks::{add, rectify};
 use super::region::Region;
 use super::{Chain, Convolve, End, Maps, Step};
 use crate::Element;
+use crate::linear::add_to_rows;
 
 /// The steps of several chains as those of one.
 pub(super) struct Steps<'a, T>(pub Vec<Link<'a, T>>);

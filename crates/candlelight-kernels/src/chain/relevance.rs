@@ -1,6 +1,6 @@
 //! The way back through a chain under rules.
 
-use super::blocks::{add, add_to_rows, rectify};
+use super::blocks::{add, rectify};
 use super::conv::{Conv, Multiply};
 use super::maps::Maps;
 use super::rules::{AtConv, Booked, Entry, StepRule};
@@ -9,6 +9,7 @@ use super::shares::{absorbed, book, counted, difference, each, over, raised, sha
 use super::workspace::{Buffer, Workspace};
 use super::{Chain, Convolve, End, Step};
 use crate::gemm::Onto;
+use crate::linear::add_to_rows;
 use crate::{Element, carrying};
 use rayon::prelude::*;
 use std::sync::OnceLock;

@@ -1,7 +1,7 @@
 //! A window on its way over maps: the rows of the matrix that a convolution is multiplied with.
 
 use super::Maps;
-use super::blocks::even_blocks;
+use crate::even::even_blocks;
 use crate::room::grown;
 use crate::simd::vectorized;
 use crate::{Element, Matrix, Window};

@@ -1,8 +1,9 @@
 //! What every step does by itself.
 
-use super::blocks::{add, add_to_rows, mark, rectify};
+use super::blocks::{add, mark, rectify};
 use super::run::{Keep, Left};
 use super::{Convolve, End, Maps, Step};
+use crate::linear::add_to_rows;
 use crate::{Element, Window};
 
 impl<T: Element> Step<T> {

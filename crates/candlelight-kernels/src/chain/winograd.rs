@@ -5,7 +5,7 @@
 //! element by element (one matrix product over the channels for each of the 16), and transformed back (Aᵀ·m·A).
 
 use super::Maps;
-use super::blocks::even_blocks;
+use crate::even::even_blocks;
 use crate::gemm::{Onto, gemm_onto};
 use crate::room::grown;
 use crate::simd::vectorized;

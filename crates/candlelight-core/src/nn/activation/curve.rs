@@ -1,9 +1,9 @@
 //! The elementwise functions behind the activations, with exact derivatives; at a kink the derivative is PyTorch's.
 
 use super::super::elements::{self, Number, has_kernels, with_element, zip_map};
+use crate::behind::vjp_behind;
 use crate::rules::{Form, Rule, ratio};
 use crate::scope::trace_of;
-use crate::vjp::vjp_behind;
 use candle_core::{Result, Tensor};
 use candlelight_kernels::{self as kernels, Element};
 

@@ -222,7 +222,7 @@ const LANES: usize = 16;
 
 /// The sum of `f` over a row.
 #[inline(always)]
-fn sum<T: Element, const N: usize>(rows: [&[T]; N], f: impl Fn([T; N]) -> T) -> T {
+pub(crate) fn sum<T: Element, const N: usize>(rows: [&[T]; N], f: impl Fn([T; N]) -> T) -> T {
     fold(rows, T::ZERO, |sum, values| sum + f(values), |a, b| a + b)
 }
 

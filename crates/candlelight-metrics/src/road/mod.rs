@@ -19,7 +19,7 @@ use rand_distr::{Distribution, StandardNormal};
 /// least relevant first.
 ///
 /// A replaced pixel is the mean of its neighbours, of weight 1/6 beside it and 1/12 across, those outside the image left
-/// out; all are solved for together, each channel by itself, by conjugate gradients on the image's device.
+/// out; all are solved for together, each channel by itself, by conjugate gradients in double precision on the host.
 ///
 /// Only the order of the pixels counts: multiplying a map by a positive number changes nothing, and ties go to the first
 /// pixel.
@@ -148,8 +148,8 @@ impl Road {
         let mut evaluation = Evaluation::new(subject.model, &query, rows * steps)?;
         let jobs: Vec<usize> = (0..rows).flat_map(|row| std::iter::repeat_n(row, steps)).collect();
         let answers = evaluation.answers(&jobs, |range| {
-            let versions = range.map(|job| self.version(&query, &orders, (job / steps, job % steps)));
-            Ok(Tensor::cat(&versions.collect::<candle_core::Result<Vec<_>>>()?, 0)?)
+            let jobs: Vec<_> = range.map(|job| (job / steps, job % steps)).collect();
+            Ok(self.versions(&query, &orders, &jobs)?)
         })?;
         let classes = evaluation.classes();
         let rows = evaluation.whole().iter().zip(answers.chunks(steps)).enumerate();
@@ -197,33 +197,47 @@ impl Road {
         order[..count].to_vec()
     }
 
-    /// A row with some of its pixels replaced, `[1, C, H, W]`.
-    fn version(
+    /// Rows with some of their pixels replaced, `[jobs, C, H, W]`: a job is a row and a step.
+    fn versions(
         &self,
         query: &Query,
         orders: &[Vec<Vec<usize>>],
-        (row, step): (usize, usize),
+        jobs: &[(usize, usize)],
     ) -> candle_core::Result<Tensor> {
-        let x = query.input().narrow(0, row, 1)?;
-        let (_, channels, height, width) = x.dims4()?;
-        let order = &orders[row][step];
-        let mut removed = vec![0u8; height * width];
-        order.iter().for_each(|&pixel| removed[pixel] = 1);
-        let removed = Tensor::from_vec(removed, (1, 1, height, width), x.device())?;
+        let (_, channels, height, width) = query.input().dims4()?;
+        let rows = jobs.iter().map(|&(row, _)| query.input().narrow(0, row, 1));
+        let x = Tensor::cat(&rows.collect::<candle_core::Result<Vec<_>>>()?, 0)?;
+        let mut removed = vec![false; jobs.len() * height * width];
+        for (&(row, step), removed) in jobs.iter().zip(removed.chunks_exact_mut(height * width)) {
+            orders[row][step].iter().for_each(|&pixel| removed[pixel] = true);
+        }
         let imputed = impute(&x, &removed)?;
-        if self.noise == 0.0 || order.is_empty() {
+        if self.noise == 0.0 {
             return Ok(imputed);
         }
-        let numbers = match &self.drawn {
-            Some(drawn) => drawn.get(step)?.get(row)?.to_dtype(DType::F64)?.to_vec2::<f64>()?,
-            None => normal(query.key(row, step as u64), (channels, order.len())),
-        };
-        let mut noise = vec![0.0; channels * height * width];
-        for (channel, numbers) in numbers.iter().enumerate() {
-            let places = order.iter().map(|pixel| channel * height * width + pixel);
-            places.zip(numbers).for_each(|(place, number)| noise[place] = self.noise * number);
+        let mut noise = vec![0.0; channels * removed.len()];
+        for (&(row, step), noise) in jobs.iter().zip(noise.chunks_exact_mut(channels * height * width)) {
+            let order = &orders[row][step];
+            for (numbers, plane) in
+                self.noise_of(query, (row, step), order)?.iter().zip(noise.chunks_exact_mut(height * width))
+            {
+                order.iter().zip(numbers).for_each(|(&pixel, number)| plane[pixel] = self.noise * number);
+            }
         }
         imputed + Tensor::from_vec(noise, x.shape(), x.device())?.to_dtype(x.dtype())?
+    }
+
+    /// For every channel a standard normal number for each pixel of `order`.
+    fn noise_of(
+        &self,
+        query: &Query,
+        (row, step): (usize, usize),
+        order: &[usize],
+    ) -> candle_core::Result<Vec<Vec<f64>>> {
+        match &self.drawn {
+            Some(drawn) => drawn.get(step)?.get(row)?.to_dtype(DType::F64)?.to_vec2(),
+            None => Ok(normal(query.key(row, step as u64), (query.input().dim(1)?, order.len()))),
+        }
     }
 }
 

@@ -167,10 +167,10 @@ pub(crate) fn gemm_columns<T: Element>(
     unsafe { multiply_at(Onto::Sum, (out.as_mut_ptr().add(columns.start), width), a, b, threads) };
 }
 
-/// Few rows against a transposed matrix would be added up in another order than many: what a row gives would depend on
-/// how many are beside it, and so on the batch and on the number of threads.
+/// One row, and few against a transposed matrix, would be added up in another order than many: what a row gives would
+/// depend on how many are beside it, and so on the batch and on the number of threads.
 fn is_special<T>(a: Matrix<T>, b: Matrix<T>) -> bool {
-    b.column_stride != 1 && (a.rows == 1 || a.rows * b.columns <= SMALL)
+    a.rows == 1 || (b.column_stride != 1 && a.rows * b.columns <= SMALL)
 }
 
 /// [`multiply`] with so many rows of zeros below `a` that it is no special case.
@@ -248,16 +248,33 @@ mod tests {
 
     #[test]
     fn a_row_gives_the_same_bits_however_many_are_beside_it() {
-        for (inner, columns) in
-            [(84, 10), (512, 10), (64, 64), (256, 120), (512, 1000), (27, 16), (72, 8), (5, 1)]
-        {
-            let a: Vec<f32> = (0..40 * inner).map(|i| (i as f32 * 0.7).sin()).collect();
-            let b: Vec<f32> = (0..inner * columns).map(|i| (i as f32 * 0.37).cos()).collect();
+        rows_give_the_same_bits::<f32>();
+        rows_give_the_same_bits::<f64>();
+    }
+
+    fn rows_give_the_same_bits<T: Element + std::fmt::Debug>() {
+        for (inner, columns) in [
+            (84, 10),
+            (512, 10),
+            (64, 64),
+            (32, 32),
+            (32, 64),
+            (24, 96),
+            (256, 120),
+            (512, 1000),
+            (27, 16),
+            (72, 8),
+            (5, 1),
+        ] {
+            let a: Vec<T> = (0..40 * inner).map(|i| T::from_f64((f64::from(i) * 0.7).sin())).collect();
+            let b: Vec<T> = (0..inner * columns).map(|i| T::from_f64((f64::from(i) * 0.37).cos())).collect();
+            let (inner, columns) = (inner as usize, columns as usize);
             for view in [Matrix::new(&b, inner, columns), Matrix::new(&b, columns, inner).transposed()] {
-                let mut whole = vec![0.0; 40 * columns];
+                let sums = |rows: usize| (0..rows * columns).map(|i| T::from_f64((i as f64 * 0.11).cos()));
+                let mut whole: Vec<T> = sums(40).collect();
                 gemm(&mut whole, Matrix::new(&a, 40, inner), view, Threads::All);
                 for rows in 1..40 {
-                    let mut part = vec![0.0; rows * columns];
+                    let mut part: Vec<T> = sums(rows).collect();
                     gemm(&mut part, Matrix::new(&a[..rows * inner], rows, inner), view, Threads::One);
                     assert_eq!(part, whole[..rows * columns], "{rows} rows, {inner} to {columns}");
                 }

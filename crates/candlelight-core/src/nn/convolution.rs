@@ -221,10 +221,11 @@ impl Back for Frozen {
         self.conv.input_gradient(g, &self.weight)
     }
 
-    /// Scales whichever is less: the weight's outputs or the gradient.
+    /// Scales whichever is less, the weight's outputs or the gradient of one row: how many rows there are must not change
+    /// what comes out.
     fn pull_scaled(&self, g: &Tensor, scale: &ChannelScale) -> Result<Tensor> {
         let (weight, channels) = (&self.weight, &scale.channels);
-        if g.elem_count() <= weight.elem_count() || channels.elem_count() != weight.dim(0)? {
+        if g.elem_count() <= g.dim(0)? * weight.elem_count() || channels.elem_count() != weight.dim(0)? {
             return self.pull(&(scale.scaled)(g, channels)?);
         }
         let weight = weight.broadcast_mul(&channels.to_dtype(weight.dtype())?.reshape(((), 1, 1, 1))?)?;

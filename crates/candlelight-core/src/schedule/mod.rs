@@ -187,15 +187,17 @@ impl<'a> Run<'a> {
         Ok((to_f64(&scores)?, gradient))
     }
 
-    /// Runs `part` on a few of `points` at a time: so many go to each worker of a CPU; a device gets all at once.
+    /// Runs `part` on a few of `points` at a time: so many go to each worker of a CPU; a device gets all at once, and so do
+    /// the layers where there are fewer points than workers, which then share the work inside them.
     fn spread<R: Send>(
         &self,
         points: &Tensor,
         part: impl Fn(Tensor, Range<usize>) -> Result<R> + Sync,
     ) -> Result<Vec<R>> {
         let count = points.dims()[0];
-        let together = match points.device().is_cpu() {
-            true => rows_per_worker(count, rayon::current_num_threads()),
+        let workers = rayon::current_num_threads();
+        let together = match points.device().is_cpu() && count >= workers {
+            true => rows_per_worker(count, workers),
             false => count.max(1),
         };
         let part = |index: usize| {
@@ -203,7 +205,10 @@ impl<'a> Run<'a> {
             let x = points.detach().narrow(0, range.start, range.len())?.contiguous()?;
             unwatched(|| part(x, range))
         };
-        (0..count.div_ceil(together)).into_par_iter().map(part).collect()
+        match count.div_ceil(together) {
+            1 => Ok(vec![part(0)?]),
+            parts => (0..parts).into_par_iter().map(part).collect(),
+        }
     }
 
     /// Score and gradient of the query's own rows, each in one pass.

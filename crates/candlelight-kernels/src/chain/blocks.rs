@@ -3,11 +3,11 @@
 use crate::Element;
 use crate::simd::vectorized;
 
-/// For each a mark whether it is positive.
-pub(super) fn mark<T: Element>(x: &[T], marks: &mut Vec<u8>) {
+/// For each a mark whether it is positive, as far as there is room for marks.
+pub(super) fn mark<T: Element>(x: &[T], marks: &mut [u8]) {
     vectorized(
         #[inline(always)]
-        || marks.extend(x.iter().map(|&x| u8::from(x > T::ZERO))),
+        || marks.iter_mut().zip(x).for_each(|(mark, &x)| *mark = u8::from(x > T::ZERO)),
     );
 }
 

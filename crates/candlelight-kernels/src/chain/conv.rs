@@ -3,9 +3,11 @@
 use super::Maps;
 use super::slide::Slide;
 use super::winograd::Winograd;
+use super::workers::{Beside, Workers, blocks, split_off};
+use crate::even::even_blocks;
 use crate::gemm::{Onto, gemm_onto};
 use crate::room::grown;
-use crate::{Element, Matrix, Threads, Window};
+use crate::{Element, Matrix, Window};
 
 /// How convolutions are multiplied out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,44 +88,41 @@ impl<T: Element> Conv<T> {
     /// the index of its first element.
     pub fn forward(
         &self,
-        from: Maps,
-        x: &[T],
-        out: &mut [T],
-        scratch: &mut Vec<T>,
-        end: impl FnMut(&mut [T], usize),
+        (from, x): (Maps, &[T]),
+        (out, beside): (&mut [T], Beside<T>),
+        workers: Workers<T>,
+        end: impl Fn(&mut [T], Beside<T>, usize) + Sync,
     ) {
-        self.run(self.window.padding, from, x, out, scratch, end);
+        self.run(self.window.padding, (from, x), (out, beside), workers, end);
     }
 
     /// [`forward`](Self::forward) over maps that have their padding with them.
     pub fn forward_inside(
         &self,
-        from: Maps,
-        x: &[T],
-        out: &mut [T],
-        scratch: &mut Vec<T>,
-        end: impl FnMut(&mut [T], usize),
+        (from, x): (Maps, &[T]),
+        (out, beside): (&mut [T], Beside<T>),
+        workers: Workers<T>,
+        end: impl Fn(&mut [T], Beside<T>, usize) + Sync,
     ) {
-        self.run((0, 0), from, x, out, scratch, end);
+        self.run((0, 0), (from, x), (out, beside), workers, end);
     }
 
     fn run(
         &self,
         padding: (usize, usize),
-        from: Maps,
-        x: &[T],
-        out: &mut [T],
-        scratch: &mut Vec<T>,
-        end: impl FnMut(&mut [T], usize),
+        (from, x): (Maps, &[T]),
+        (out, beside): (&mut [T], Beside<T>),
+        workers: Workers<T>,
+        end: impl Fn(&mut [T], Beside<T>, usize) + Sync,
     ) {
         let Some(slide) = Slide::new(Window { padding, ..self.window }, from) else { return };
         match &self.passes {
             Passes::Slides { forward: Sliding::Winograd(winograd), .. } => {
                 let maps = (from, slide.output(self.outputs));
-                winograd.run(padding, maps, x, (Onto::Nothing, out), scratch, end);
+                winograd.run(padding, maps, x, (Onto::Nothing, out, beside), workers, end);
             }
             Passes::Slides { forward: Sliding::Rows(rows), .. } | Passes::Scatters(rows) => {
-                rows.forward(slide, x, (Onto::Nothing, out), scratch, end);
+                rows.forward(slide, x, (Onto::Nothing, out, beside), workers, end);
             }
         }
     }
@@ -134,13 +133,14 @@ impl<T: Element> Conv<T> {
     }
 
     /// The gradient at an input of shape `from`, added to `dx` or written over it.
-    pub fn input_gradient(&self, from: Maps, g: &[T], dx: &mut [T], scratch: &mut Vec<T>, onto: Onto) {
+    pub fn input_gradient(&self, from: Maps, g: &[T], (dx, onto): (&mut [T], Onto), workers: Workers<T>) {
         let Some(slide) = Slide::new(self.window, from) else { return };
         match &self.passes {
             Passes::Slides { back, .. } => {
-                back.run((slide.output(self.outputs), from), g, (onto, dx), scratch, |_, _| {});
+                let maps = (slide.output(self.outputs), from);
+                back.run(maps, g, (onto, dx, Beside::default()), workers, |_, _, _| {});
             }
-            Passes::Scatters(rows) => rows.scatter(slide, g, dx, scratch, onto),
+            Passes::Scatters(rows) => rows.scatter(slide, g, (dx, onto), workers),
         }
     }
 }
@@ -165,15 +165,15 @@ impl<T: Element> Sliding<T> {
         &self,
         (from, to): (Maps, Maps),
         x: &[T],
-        out: (Onto, &mut [T]),
-        scratch: &mut Vec<T>,
-        end: impl FnMut(&mut [T], usize),
+        out: (Onto, &mut [T], Beside<T>),
+        workers: Workers<T>,
+        end: impl Fn(&mut [T], Beside<T>, usize) + Sync,
     ) {
         match self {
-            Self::Winograd(winograd) => winograd.run(winograd.padding(), (from, to), x, out, scratch, end),
+            Self::Winograd(winograd) => winograd.run(winograd.padding(), (from, to), x, out, workers, end),
             Self::Rows(rows) => {
                 let Some(slide) = Slide::new(rows.window, from) else { return };
-                rows.forward(slide, x, out, scratch, end);
+                rows.forward(slide, x, out, workers, end);
             }
         }
     }
@@ -192,28 +192,31 @@ impl<T: Element> Rows<T> {
         &self,
         slide: Slide,
         x: &[T],
-        (onto, out): (Onto, &mut [T]),
-        scratch: &mut Vec<T>,
-        mut end: impl FnMut(&mut [T], usize),
+        (onto, mut out, mut beside): (Onto, &mut [T], Beside<T>),
+        workers: Workers<T>,
+        end: impl Fn(&mut [T], Beside<T>, usize) + Sync,
     ) {
         let weight = Matrix::new(&self.weight, slide.depth(), self.outputs);
-        for block in slide.blocks::<T>() {
-            let first = block.start * self.outputs;
-            let part = &mut out[first..block.end * self.outputs];
-            gemm_onto(onto, part, slide.unfold(&block, x, scratch), weight, Threads::One);
-            end(part, first);
-        }
+        let (blocks, inside) = blocks(workers.threads, slide.rows(), slide.block::<T>());
+        let blocks = blocks.map(|block| {
+            let len = block.len() * self.outputs;
+            (block, split_off(&mut out, len), beside.split_off(len))
+        });
+        workers.for_each(blocks, |scratch, (block, part, beside)| {
+            gemm_onto(onto, part, slide.unfold(&block, x, scratch), weight, inside);
+            end(part, beside, block.start * self.outputs);
+        });
     }
 
     /// The gradient by way of the rows under the window.
-    fn scatter(&self, slide: Slide, g: &[T], dx: &mut [T], scratch: &mut Vec<T>, onto: Onto) {
+    fn scatter(&self, slide: Slide, g: &[T], (dx, onto): (&mut [T], Onto), workers: Workers<T>) {
         let (depth, outputs) = (slide.depth(), self.outputs);
         let weight = Matrix::new(&self.weight, depth, outputs).transposed();
         onto.begin(dx);
-        for block in slide.blocks::<T>() {
+        for block in even_blocks(slide.rows(), slide.block::<T>()) {
             let part = Matrix::new(&g[block.start * outputs..block.end * outputs], block.len(), outputs);
-            let rows = grown(scratch, block.len() * depth);
-            gemm_onto(Onto::Nothing, rows, part, weight, Threads::One);
+            let rows = grown(workers.room, block.len() * depth);
+            gemm_onto(Onto::Nothing, rows, part, weight, workers.threads);
             slide.fold(&block, rows, dx);
         }
     }

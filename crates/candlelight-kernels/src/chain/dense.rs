@@ -44,25 +44,25 @@ impl<T: Element> Dense<T> {
     }
 
     /// x·Wᵀ + b, written onto `out`.
-    pub(super) fn forward(&self, onto: Onto, x: &[T], out: &mut [T]) {
+    pub(super) fn forward(&self, (onto, threads): (Onto, Threads), x: &[T], out: &mut [T]) {
         onto.begin(out);
         add_to_rows(out, &self.bias);
-        self.product(Onto::Sum, x, out);
+        self.product((Onto::Sum, threads), x, out);
     }
 
     /// x·Wᵀ.
-    pub(super) fn product(&self, onto: Onto, x: &[T], out: &mut [T]) {
+    pub(super) fn product(&self, (onto, threads): (Onto, Threads), x: &[T], out: &mut [T]) {
         let (inputs, outputs) = (self.inputs(), self.outputs());
         let x = Matrix::new(x, x.len() / inputs, inputs);
-        gemm_onto(onto, out, x, Matrix::new(&self.forth, inputs, outputs), Threads::One);
+        gemm_onto(onto, out, x, Matrix::new(&self.forth, inputs, outputs), threads);
     }
 
     /// g·W.
-    pub(super) fn input_gradient(&self, g: &[T], dx: &mut [T]) {
+    pub(super) fn input_gradient(&self, g: &[T], dx: &mut [T], threads: Threads) {
         let (inputs, outputs) = (self.inputs(), self.outputs());
         let back = self.back.get_or_init(|| transposed(&self.forth, outputs));
         let g = Matrix::new(g, g.len() / outputs, outputs);
-        gemm_onto(Onto::Nothing, dx, g, Matrix::new(back, outputs, inputs), Threads::One);
+        gemm_onto(Onto::Nothing, dx, g, Matrix::new(back, outputs, inputs), threads);
     }
 }
 

@@ -3,9 +3,11 @@
 use super::dense::Dense;
 use super::run::Keep;
 use super::tokens::{Part, Tokens};
+use super::workers::Workers;
 use super::workspace::{Buffer, Workspace};
 use super::{Asked, Maps};
 use crate::gemm::{Onto, gemm_onto};
+use crate::room::rooms;
 use crate::rows::{add_standardize_gradient, softmax_gradient_in_place, softmax_in_place, standardize_into};
 use crate::simd::vectorized;
 use crate::{Element, Matrix, Threads, gelu, gelu_derivative};
@@ -105,23 +107,24 @@ impl<T: Element> Encoder<T> {
         let mut asked = space.take(out.len());
         kept.x.copy_from_slice(x);
         standardize_into(x, self.size(), self.eps, &mut normed);
-        self.keys_values.forward(Onto::Nothing, &normed, &mut kept.keys_values);
+        let threads = space.threads;
+        self.keys_values.forward((Onto::Nothing, threads), &normed, &mut kept.keys_values);
         tokens.gather(&normed, &mut asked);
-        self.queries.forward(Onto::Nothing, &asked, &mut kept.queries);
+        self.queries.forward((Onto::Nothing, threads), &asked, &mut kept.queries);
         attend(tokens, &mut kept, &mut asked, space);
         tokens.gather(x, &mut kept.z);
-        self.projection.forward(Onto::Sum, &asked, &mut kept.z);
+        self.projection.forward((Onto::Sum, threads), &asked, &mut kept.z);
         standardize_into(&kept.z, self.size(), self.eps, &mut asked);
         let mut hidden = space.take(self.hidden(tokens));
-        self.fc1.product(Onto::Nothing, &asked, &mut hidden);
+        self.fc1.product((Onto::Nothing, threads), &asked, &mut hidden);
         match keep {
-            Keep::Nothing => activate(&mut hidden, self.fc1.bias()),
+            Keep::Nothing => activate(&mut hidden, self.fc1.bias(), space.workers()),
             Keep::ForBack | Keep::ForRules => {
-                activate_and_slope(&mut hidden, self.fc1.bias(), &mut kept.slopes)
+                activate_and_slope(&mut hidden, self.fc1.bias(), &mut kept.slopes, space.workers());
             }
         }
         out.copy_from_slice(&kept.z);
-        self.fc2.forward(Onto::Sum, &hidden, out);
+        self.fc2.forward((Onto::Sum, threads), &hidden, out);
         [normed, asked, hidden].into_iter().for_each(|buffer| space.put(buffer));
         if keep == Keep::Nothing {
             kept.let_go(space);
@@ -158,23 +161,24 @@ impl<T: Element> Encoder<T> {
     ) {
         let (tokens, size) = (Tokens::new(from, to, self.heads), self.size());
         let mut hidden = space.take(kept.slopes.len());
-        self.fc2.input_gradient(g, &mut hidden);
+        let threads = space.threads;
+        self.fc2.input_gradient(g, &mut hidden, threads);
         vectorized(
             #[inline(always)]
             || hidden.iter_mut().zip(&kept.slopes[..]).for_each(|(h, &slope)| *h = *h * slope),
         );
         let mut asked = space.take(g.len());
-        self.fc1.input_gradient(&hidden, &mut asked);
+        self.fc1.input_gradient(&hidden, &mut asked, threads);
         space.put(hidden);
         let mut dz = space.take(g.len());
         dz.copy_from_slice(g);
         add_standardize_gradient(&kept.z, &asked, size, self.eps, &mut dz);
-        self.projection.input_gradient(&dz, &mut asked);
+        self.projection.input_gradient(&dz, &mut asked, threads);
         let (mut dq, mut dkv) = (space.take(tokens.features_asked()), space.take(2 * tokens.features()));
         attend_back(tokens, kept, &asked, (&mut dq, &mut dkv), space);
         let mut inner = space.take(tokens.features());
-        self.keys_values.input_gradient(&dkv, &mut inner);
-        self.queries.input_gradient(&dq, &mut asked);
+        self.keys_values.input_gradient(&dkv, &mut inner, threads);
+        self.queries.input_gradient(&dq, &mut asked, threads);
         tokens.scatter(&asked, &mut inner);
         onto.begin(dx);
         tokens.scatter(&dz, dx);
@@ -186,19 +190,22 @@ impl<T: Element> Encoder<T> {
 /// softmax(Q·Kᵀ)·V of every image and head.
 fn attend<T: Element>(tokens: Tokens, kept: &mut Kept<T>, out: &mut [T], space: &mut Workspace<T>) {
     let (few, all, depth) = (tokens.asked, tokens.all, tokens.depth());
-    let [mut q, mut mixed] = [(); 2].map(|()| space.take(few * depth));
-    let [mut k, mut v] = [(); 2].map(|()| space.take(all * depth));
-    for (head, p) in tokens.heads().zip(kept.probabilities.chunks_exact_mut(few * all)) {
-        head.gather(&kept.queries, Part::Asked, &mut q);
-        head.gather(&kept.keys_values, Part::Key, &mut k);
-        head.gather(&kept.keys_values, Part::Value, &mut v);
-        let [k, v] = [&k, &v].map(|part| Matrix::new(part, all, depth));
-        gemm_onto(Onto::Nothing, p, Matrix::new(&q, few, depth), k.transposed(), Threads::One);
+    let (queries, keys_values) = (&kept.queries[..], &kept.keys_values[..]);
+    let mut mixed = space.take(tokens.features_asked());
+    let places = kept.probabilities.chunks_exact_mut(few * all).zip(mixed.chunks_exact_mut(few * depth));
+    space.workers().for_each(tokens.heads().zip(places), |room, (head, (p, mixed))| {
+        let [q, k, v] = rooms(room, [few * depth, all * depth, all * depth]);
+        head.gather(queries, Part::Asked, q);
+        head.gather(keys_values, Part::Key, k);
+        head.gather(keys_values, Part::Value, v);
+        let [k, v] = [&*k, &*v].map(|part| Matrix::new(part, all, depth));
+        gemm_onto(Onto::Nothing, p, Matrix::new(q, few, depth), k.transposed(), Threads::One);
         softmax_in_place(p, all);
-        gemm_onto(Onto::Nothing, &mut mixed, Matrix::new(p, few, all), v, Threads::One);
-        head.scatter(&mixed, Part::Asked, out);
-    }
-    [q, k, v, mixed].into_iter().for_each(|buffer| space.put(buffer));
+        gemm_onto(Onto::Nothing, mixed, Matrix::new(p, few, all), v, Threads::One);
+    });
+    let heads = tokens.heads().zip(mixed.chunks_exact(few * depth));
+    heads.for_each(|(head, mixed)| head.scatter(mixed, Part::Asked, out));
+    space.put(mixed);
 }
 
 /// The gradient of [`attend`] at queries, and at keys and values.
@@ -210,53 +217,59 @@ fn attend_back<T: Element>(
     space: &mut Workspace<T>,
 ) {
     let (few, all, depth) = (tokens.asked, tokens.all, tokens.depth());
-    let [mut q, mut go, mut own] = [(); 3].map(|()| space.take(few * depth));
-    let [mut k, mut v, mut part] = [(); 3].map(|()| space.take(all * depth));
-    let mut dp = space.take(few * all);
-    for (head, p) in tokens.heads().zip(kept.probabilities.chunks_exact(few * all)) {
-        head.gather(&kept.queries, Part::Asked, &mut q);
-        head.gather(&kept.keys_values, Part::Key, &mut k);
-        head.gather(&kept.keys_values, Part::Value, &mut v);
-        head.gather(g, Part::Asked, &mut go);
-        let [q, go] = [&q, &go].map(|part| Matrix::new(part, few, depth));
-        let [k, v] = [&k, &v].map(|part| Matrix::new(part, all, depth));
-        gemm_onto(Onto::Nothing, &mut part, Matrix::new(p, few, all).transposed(), go, Threads::One);
-        head.scatter(&part, Part::Value, dkv);
-        gemm_onto(Onto::Nothing, &mut dp, go, v.transposed(), Threads::One);
-        softmax_gradient_in_place(p, &mut dp, all);
-        let scores = Matrix::new(&dp, few, all);
-        gemm_onto(Onto::Nothing, &mut own, scores, k, Threads::One);
-        head.scatter(&own, Part::Asked, dq);
-        gemm_onto(Onto::Nothing, &mut part, scores.transposed(), q, Threads::One);
-        head.scatter(&part, Part::Key, dkv);
+    let mut at_queries = space.take(tokens.features_asked());
+    let [mut at_keys, mut at_values] = [(); 2].map(|()| space.take(tokens.features()));
+    let places = at_keys.chunks_exact_mut(all * depth).zip(at_values.chunks_exact_mut(all * depth));
+    let places = at_queries.chunks_exact_mut(few * depth).zip(places);
+    let heads = tokens.heads().zip(kept.probabilities.chunks_exact(few * all)).zip(places);
+    space.workers().for_each(heads, |room, ((head, p), (at_queries, (at_keys, at_values)))| {
+        let (asked, whole) = (few * depth, all * depth);
+        let [q, go, k, v, dp] = rooms(room, [asked, asked, whole, whole, few * all]);
+        head.gather(&kept.queries, Part::Asked, q);
+        head.gather(&kept.keys_values, Part::Key, k);
+        head.gather(&kept.keys_values, Part::Value, v);
+        head.gather(g, Part::Asked, go);
+        let [q, go] = [&*q, &*go].map(|part| Matrix::new(part, few, depth));
+        let [k, v] = [&*k, &*v].map(|part| Matrix::new(part, all, depth));
+        gemm_onto(Onto::Nothing, at_values, Matrix::new(p, few, all).transposed(), go, Threads::One);
+        gemm_onto(Onto::Nothing, dp, go, v.transposed(), Threads::One);
+        softmax_gradient_in_place(p, dp, all);
+        let scores = Matrix::new(dp, few, all);
+        gemm_onto(Onto::Nothing, at_queries, scores, k, Threads::One);
+        gemm_onto(Onto::Nothing, at_keys, scores.transposed(), q, Threads::One);
+    });
+    let (queries, keys) = (at_queries.chunks_exact(few * depth), at_keys.chunks_exact(all * depth));
+    let values = at_values.chunks_exact(all * depth);
+    for (head, (q, (k, v))) in tokens.heads().zip(queries.zip(keys.zip(values))) {
+        head.scatter(q, Part::Asked, dq);
+        head.scatter(k, Part::Key, dkv);
+        head.scatter(v, Part::Value, dkv);
     }
-    [q, go, own, k, v, part, dp].into_iter().for_each(|buffer| space.put(buffer));
+    [at_queries, at_keys, at_values].into_iter().for_each(|buffer| space.put(buffer));
 }
 
 /// GELU of every row and `bias`, in place.
-fn activate<T: Element>(x: &mut [T], bias: &[T]) {
-    vectorized(
-        #[inline(always)]
-        || {
-            for x in x.chunks_exact_mut(bias.len()) {
-                x.iter_mut().zip(bias).for_each(|(x, &bias)| *x = gelu(*x + bias));
-            }
-        },
-    );
+fn activate<T: Element>(x: &mut [T], bias: &[T], workers: Workers<T>) {
+    workers.for_each(x.chunks_exact_mut(bias.len()), |_, x| {
+        vectorized(
+            #[inline(always)]
+            || x.iter_mut().zip(bias).for_each(|(x, &bias)| *x = gelu(*x + bias)),
+        );
+    });
 }
 
 /// [`activate`], and the activation's slopes.
-fn activate_and_slope<T: Element>(x: &mut [T], bias: &[T], slopes: &mut [T]) {
+fn activate_and_slope<T: Element>(x: &mut [T], bias: &[T], slopes: &mut [T], workers: Workers<T>) {
     let rows = x.chunks_exact_mut(bias.len()).zip(slopes.chunks_exact_mut(bias.len()));
-    vectorized(
-        #[inline(always)]
-        || {
-            for (x, slopes) in rows {
+    workers.for_each(rows, |_, (x, slopes)| {
+        vectorized(
+            #[inline(always)]
+            || {
                 for ((x, slope), &bias) in x.iter_mut().zip(slopes).zip(bias) {
                     let sum = *x + bias;
                     (*x, *slope) = (gelu(sum), gelu_derivative(sum));
                 }
-            }
-        },
-    );
+            },
+        );
+    });
 }

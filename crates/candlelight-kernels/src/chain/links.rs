@@ -2,6 +2,7 @@
 
 use super::blocks::{add, rectify};
 use super::region::Region;
+use super::workers::{Beside, Workers};
 use super::{Chain, Convolve, End, Maps, Step};
 use crate::Element;
 use crate::linear::add_to_rows;
@@ -31,10 +32,10 @@ impl<T: Element> Link<'_, T> {
         (from, x): (Maps, &[T]),
         plus: Option<&[T]>,
         out: &mut [T],
-        (padding, rows): (Padding, &mut Vec<T>),
+        (padding, workers): (Padding, Workers<T>),
     ) {
         match self.step {
-            Step::Conv(step) => step.compute((from, x), plus, out, (padding, rows)),
+            Step::Conv(step) => step.compute((from, x), plus, out, (padding, workers)),
             Step::MaxPool { pool, .. } => {
                 let pool = if padding == Padding::Inside { pool.inside() } else { *pool };
                 pool.forward(from, x, out, &mut vec![0; out.len()]);
@@ -67,9 +68,9 @@ impl<T: Element> Convolve<T> {
         (from, x): (Maps, &[T]),
         plus: Option<&[T]>,
         out: &mut [T],
-        (padding, rows): (Padding, &mut Vec<T>),
+        (padding, workers): (Padding, Workers<T>),
     ) {
-        let end = |block: &mut [T], first: usize| {
+        let end = |block: &mut [T], _: Beside<T>, first: usize| {
             add_to_rows(block, &self.bias);
             if let Some(plus) = plus {
                 add(block, &plus[first..first + block.len()]);
@@ -78,9 +79,10 @@ impl<T: Element> Convolve<T> {
                 rectify(block);
             }
         };
+        let out = (out, Beside::default());
         match padding {
-            Padding::Own => self.conv.forward(from, x, out, rows, end),
-            Padding::Inside => self.conv.forward_inside(from, x, out, rows, end),
+            Padding::Own => self.conv.forward((from, x), out, workers, end),
+            Padding::Inside => self.conv.forward_inside((from, x), out, workers, end),
         }
     }
 }

@@ -27,6 +27,7 @@ mod subsample;
 mod tests;
 mod tokens;
 mod winograd;
+mod workers;
 mod workspace;
 
 pub use conv::Multiply;

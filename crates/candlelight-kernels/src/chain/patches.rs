@@ -11,7 +11,7 @@ use super::links::{Padding, Steps};
 use super::region::{Places, Rectangle, Region};
 use super::workspace::{Buffer, Workspace};
 use super::{Chain, Maps, Order};
-use crate::Element;
+use crate::{Element, Threads};
 use rayon::prelude::*;
 use std::ops::AddAssign;
 
@@ -86,7 +86,7 @@ pub fn know<T: Element>(chains: &[&Chain<T>], (order, from): (Order, Maps), x: &
     for (index, link) in steps.0.iter().enumerate() {
         let mut out = vec![T::ZERO; shapes[index + 1].elements()];
         let (x, plus) = (&values[link.from][..], link.plus.map(|plus| &values[plus][..]));
-        link.compute((shapes[link.from], x), plus, &mut out, (Padding::Own, &mut space.rows));
+        link.compute((shapes[link.from], x), plus, &mut out, (Padding::Own, space.workers()));
         values.push(out);
     }
     let chains = chains.iter().map(|&chain| chain.clone()).collect();
@@ -109,7 +109,7 @@ pub fn run_changed<T: Element>(
     let steps = Steps::of(chains)?;
     let groups: Vec<Group> = steps.groups(&known.shapes, (changed, together));
     let run = |group: &Group| {
-        let mut space = chains[0].spaces.take();
+        let mut space = chains[0].spaces.take(Threads::One);
         let ran = steps.run(known, group, x, &mut space);
         chains[0].spaces.put(space);
         ran
@@ -173,7 +173,7 @@ impl<T: Element> Steps<'_, T> {
             (shape, x.as_ref()),
             plus.as_ref().map(Found::as_ref),
             &mut out,
-            (padding, &mut space.rows),
+            (padding, space.workers()),
         );
         [Some(x), plus].into_iter().flatten().for_each(|found| found.let_go(space));
         Patches { places, values: out }

@@ -6,6 +6,7 @@ use super::maps::Maps;
 use super::rules::{AtConv, Booked, Entry, StepRule};
 use super::run::{Left, Passed, Trace};
 use super::shares::{absorbed, book, counted, difference, each, over, raised, share};
+use super::workers::Beside;
 use super::workspace::{Buffer, Workspace};
 use super::{Chain, Convolve, End, Step};
 use crate::gemm::Onto;
@@ -184,12 +185,12 @@ impl<T: Element> Back<'_, T> {
         let mut dx = self.room(from);
         let entry = match rule {
             AtConv::Gradient => {
-                step.conv.input_gradient(from, &s, &mut dx, &mut self.space.rows, Onto::Nothing);
+                step.conv.input_gradient(from, &s, (&mut dx, Onto::Nothing), self.space.workers());
                 Entry::default()
             }
             AtConv::Epsilon(epsilon) => {
                 let [received, stabiliser] = share(images, z, &mut s, epsilon);
-                step.conv.input_gradient(from, &s, &mut dx, &mut self.space.rows, Onto::Nothing);
+                step.conv.input_gradient(from, &s, (&mut dx, Onto::Nothing), self.space.workers());
                 Entry { received, stabiliser, bias: absorbed(images, &step.bias, &s), passed: Vec::new() }
             }
             AtConv::AlphaBeta { alpha, beta, epsilon } => {
@@ -219,11 +220,16 @@ impl<T: Element> Back<'_, T> {
         difference(&mut inhibited, z, &excited);
         let mut stabiliser = over(images, g, &mut excited, (alpha, epsilon));
         let mut bias = absorbed(images, &positive, &excited);
-        step.signed(Sign::Positive).input_gradient(from, &excited, dx, &mut self.space.rows, Onto::Nothing);
+        step.signed(Sign::Positive).input_gradient(from, &excited, (dx, Onto::Nothing), self.space.workers());
         if beta != 0.0 {
             book(&mut stabiliser, &over(images, g, &mut inhibited, (-beta, epsilon)));
             book(&mut bias, &absorbed(images, &negative, &inhibited));
-            step.signed(Sign::Negative).input_gradient(from, &inhibited, dx, &mut self.space.rows, Onto::Sum);
+            step.signed(Sign::Negative).input_gradient(
+                from,
+                &inhibited,
+                (dx, Onto::Sum),
+                self.space.workers(),
+            );
         }
         self.space.put(excited);
         self.space.put(inhibited);
@@ -245,8 +251,8 @@ impl<T: Element> Back<'_, T> {
         let stabiliser = raised(images, z, (g, &mut excited), (gamma, epsilon));
         let mut bias = absorbed(images, &step.bias, g);
         book(&mut bias, &absorbed(images, &positive, &excited));
-        step.conv.input_gradient(from, g, dx, &mut self.space.rows, Onto::Nothing);
-        step.signed(Sign::Positive).input_gradient(from, &excited, dx, &mut self.space.rows, Onto::Sum);
+        step.conv.input_gradient(from, g, (dx, Onto::Nothing), self.space.workers());
+        step.signed(Sign::Positive).input_gradient(from, &excited, (dx, Onto::Sum), self.space.workers());
         self.space.put(excited);
         Entry { received, stabiliser, bias, passed: Vec::new() }
     }
@@ -261,7 +267,7 @@ impl<T: Element> Back<'_, T> {
         }
         let conv = step.signed(Sign::Positive);
         let mut z = self.space.take(conv.output(from).map_or(0, |shape| shape.elements()));
-        conv.forward(from, &x, &mut z, &mut self.space.rows, |block, _| {
+        conv.forward((from, &x), (&mut z, Beside::default()), self.space.workers(), |block, _, _| {
             add_to_rows(block, bias);
         });
         self.space.put(x);

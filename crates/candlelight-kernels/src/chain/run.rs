@@ -5,8 +5,8 @@ use super::encoder::Kept;
 use super::maps::{channels_first, channels_last};
 use super::workspace::{Buffer, Spaces, Workspace};
 use super::{Asked, Chain, End, Maps, Step};
-use crate::Element;
 use crate::gemm::Onto;
+use crate::{Element, Threads};
 use rayon::prelude::*;
 
 /// Images that go through a chain together: more fall out of the cache, fewer pack the weights too often.
@@ -168,10 +168,11 @@ pub fn run<T: Element>(
     let to = chains.iter().try_fold(from, |shape, chain| chain.maps(shape))?;
     let mut out = vec![T::ZERO; to.elements()];
     let together = images_together(from.images);
+    let threads = threads_inside(from.images.div_ceil(together));
     let (x, out_parts) = (x.chunks(from.elements_of(together)), out.chunks_mut(to.elements_of(together)));
     let (x, out_parts): (Vec<_>, Vec<_>) = (x.collect(), out_parts.collect());
     let parts = x.into_par_iter().zip(out_parts).map(|(x, out)| {
-        let mut space = chains.first()?.spaces.take();
+        let mut space = chains.first()?.spaces.take(threads);
         let traces = forward(chains, (order, from.with_elements(x.len())), x, out, (keep, &mut space));
         chains.first()?.spaces.put(space);
         traces
@@ -204,9 +205,10 @@ impl<T: Element> Passed<T> {
         assert_eq!(g.len(), self.to.elements(), "length of the gradient");
         let mut dx = vec![T::ZERO; self.from.elements()];
         let g: Vec<_> = g.chunks(self.to.elements_of(self.together)).collect();
+        let threads = threads_inside(self.parts.len());
         let dx_parts: Vec<_> = dx.chunks_mut(self.from.elements_of(self.together)).collect();
         let parts = g.into_par_iter().zip(dx_parts).zip(&self.parts).map(|((g, dx), traces)| {
-            let mut space = spaces.take();
+            let mut space = spaces.take(threads);
             let mut inside = space.take(g.len());
             self.order.enter(self.to.with_elements(g.len()), g, &mut inside);
             let (inside, more) = back(traces, inside, &mut space);
@@ -225,6 +227,12 @@ impl<T: Element> Passed<T> {
 fn images_together(images: usize) -> usize {
     let threads = if rayon::current_thread_index().is_some() { 1 } else { rayon::current_num_threads() };
     images.div_ceil(threads).clamp(1, IMAGES_TOGETHER)
+}
+
+/// Who works on a part, if there are so many: all threads where there are fewer parts than threads.
+fn threads_inside(parts: usize) -> Threads {
+    let few = rayon::current_thread_index().is_none() && parts < rayon::current_num_threads();
+    if few { Threads::All } else { Threads::One }
 }
 
 fn forward<T: Element>(
@@ -306,7 +314,7 @@ impl<T: Element> Chain<T> {
                 Step::FirstToken { head, .. } => keep.or_drop(Left::Tokens(head.forward(shape, x, &mut out))),
                 Step::Conv(step) => {
                     let plus = step.plus.map(value);
-                    step.forward((shape, x), plus, &mut out, &mut space.rows, keep)
+                    step.forward((shape, x), plus, &mut out, (keep, space.workers()))
                 }
             };
             values.push(Some(out));
@@ -351,7 +359,7 @@ impl<T: Element> Chain<T> {
                     if step.end == End::Rectified {
                         keep_marked(&mut g, trace.left[index].marks());
                     }
-                    step.conv.input_gradient(trace.shapes[from], &g, &mut dx, &mut space.rows, onto);
+                    step.conv.input_gradient(trace.shapes[from], &g, (&mut dx, onto), space.workers());
                 }
             }
             gradients[from] = Some(dx);

@@ -1,7 +1,6 @@
 //! A window on its way over maps: the rows of the matrix that a convolution is multiplied with.
 
 use super::Maps;
-use crate::even::even_blocks;
 use crate::room::grown;
 use crate::simd::vectorized;
 use crate::{Element, Matrix, Window};
@@ -43,12 +42,14 @@ impl Slide {
         self.window.kernel.0 * self.window.kernel.1 * self.from.channels
     }
 
-    /// All rows, cut into blocks.
-    pub fn blocks<T>(&self) -> impl Iterator<Item = Range<usize>> + use<T> {
-        let rows = self.from.images * self.places.0 * self.places.1;
-        let fitting = BLOCK_BYTES / (self.depth() * size_of::<T>()).max(1);
-        let block = fitting.max(LEAST_ROWS);
-        even_blocks(rows, block)
+    /// All rows: the places of all images.
+    pub fn rows(&self) -> usize {
+        self.from.images * self.places.0 * self.places.1
+    }
+
+    /// How many rows are worked on together.
+    pub fn block<T>(&self) -> usize {
+        (BLOCK_BYTES / (self.depth() * size_of::<T>()).max(1)).max(LEAST_ROWS)
     }
 
     /// What lies under the window at the places of a block, `[places, kh · kw · channels]`.

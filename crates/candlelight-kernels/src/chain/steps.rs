@@ -2,6 +2,7 @@
 
 use super::blocks::{add, mark, rectify};
 use super::run::{Keep, Left};
+use super::workers::{Beside, Workers};
 use super::{Convolve, End, Maps, Step};
 use crate::linear::add_to_rows;
 use crate::{Element, Window};
@@ -57,52 +58,36 @@ impl<T: Element> Convolve<T> {
         (from, x): (Maps, &[T]),
         plus: Option<&[T]>,
         out: &mut [T],
-        rows: &mut Vec<T>,
-        keep: Keep,
+        (keep, workers): (Keep, Workers<T>),
     ) -> Left<T> {
-        let sum = |block: &mut [T], first: usize| {
+        let len = out.len();
+        let room = |wanted: bool| if wanted { vec![T::ZERO; len] } else { Vec::new() };
+        let mut own = room(keep == Keep::ForRules && plus.is_some());
+        let mut sum = room(keep == Keep::ForRules);
+        let rectified = self.end == End::Rectified;
+        let mut marks = if rectified && keep == Keep::ForBack { vec![0; len] } else { Vec::new() };
+        let beside = Beside { marks: &mut marks, own: &mut own, sum: &mut sum };
+        self.conv.forward((from, x), (out, beside), workers, |block, beside, first| {
             add_to_rows(block, &self.bias);
             if let Some(plus) = plus {
+                keep_if_asked(block, beside.own);
                 add(block, &plus[first..first + block.len()]);
             }
-        };
-        match (self.end, keep) {
-            (end, Keep::ForRules) => {
-                let mut own = Vec::with_capacity(plus.map_or(0, <[T]>::len));
-                let mut kept = Vec::with_capacity(out.len());
-                self.conv.forward(from, x, out, rows, |block, first| {
-                    add_to_rows(block, &self.bias);
-                    if let Some(plus) = plus {
-                        own.extend_from_slice(block);
-                        add(block, &plus[first..first + block.len()]);
-                    }
-                    kept.extend_from_slice(block);
-                    if end == End::Rectified {
-                        rectify(block);
-                    }
-                });
-                Left::Sums { own, sum: kept }
+            keep_if_asked(block, beside.sum);
+            if rectified {
+                mark(block, beside.marks);
+                rectify(block);
             }
-            (End::Linear, _) => {
-                self.conv.forward(from, x, out, rows, sum);
-                Left::Nothing
-            }
-            (End::Rectified, Keep::Nothing) => {
-                self.conv.forward(from, x, out, rows, |block, first| {
-                    sum(block, first);
-                    rectify(block);
-                });
-                Left::Nothing
-            }
-            (End::Rectified, Keep::ForBack) => {
-                let mut marks = Vec::with_capacity(out.len());
-                self.conv.forward(from, x, out, rows, |block, first| {
-                    sum(block, first);
-                    mark(block, &mut marks);
-                    rectify(block);
-                });
-                Left::Marks(marks)
-            }
+        });
+        match keep {
+            Keep::ForRules => Left::Sums { own, sum },
+            Keep::ForBack if rectified => Left::Marks(marks),
+            Keep::ForBack | Keep::Nothing => Left::Nothing,
         }
     }
+}
+
+/// Copies `block` to where it is kept, if it is.
+fn keep_if_asked<T: Copy>(block: &[T], kept: &mut [T]) {
+    kept.copy_from_slice(&block[..kept.len()]);
 }

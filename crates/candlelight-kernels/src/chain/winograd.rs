@@ -5,7 +5,7 @@
 //! element by element (one matrix product over the channels for each of the 16), and transformed back (Aᵀ·m·A).
 
 use super::Maps;
-use crate::even::even_blocks;
+use super::workers::{Beside, Workers, blocks, split_off};
 use crate::gemm::{Onto, gemm_onto};
 use crate::room::grown;
 use crate::simd::vectorized;
@@ -76,14 +76,17 @@ impl<T: Element> Winograd<T> {
         padding: (usize, usize),
         (from, to): (Maps, Maps),
         x: &[T],
-        (onto, out): (Onto, &mut [T]),
-        scratch: &mut Vec<T>,
-        mut end: impl FnMut(&mut [T], usize),
+        (onto, mut out, mut beside): (Onto, &mut [T], Beside<T>),
+        workers: Workers<T>,
+        end: impl Fn(&mut [T], Beside<T>, usize) + Sync,
     ) {
         let tiles = Tiles::new(from, to, padding);
-        for rows in tiles.blocks::<T>() {
-            let block = tiles.outputs(rows.start)..tiles.outputs(rows.end);
-            let (first, block) = (block.start, &mut out[block]);
+        let (blocks, inside) = blocks(workers.threads, tiles.rows(), tiles.block::<T>());
+        let blocks = blocks.map(|rows| {
+            let len = tiles.outputs(rows.end) - tiles.outputs(rows.start);
+            (rows, split_off(&mut out, len), beside.split_off(len))
+        });
+        workers.for_each(blocks, |scratch, (rows, block, beside)| {
             let count = rows.len() * tiles.count.1;
             let sizes = [tiles.lines(), PRODUCTS * count * self.inputs, PRODUCTS * count * self.outputs];
             let (lines, rest) = grown(scratch, sizes.iter().sum()).split_at_mut(sizes[0]);
@@ -92,17 +95,17 @@ impl<T: Element> Winograd<T> {
                 #[inline(always)]
                 || tiles.enter(rows.clone(), x, lines, transformed),
             );
-            self.multiply(count, transformed, products);
+            self.multiply((count, inside), transformed, products);
             vectorized(
                 #[inline(always)]
-                || tiles.leave(rows, products, lines, (onto, &mut *block)),
+                || tiles.leave(rows.clone(), products, lines, (onto, &mut *block)),
             );
-            end(block, first);
-        }
+            end(block, beside, tiles.outputs(rows.start));
+        });
     }
 
     /// The 16 products of `count` tiles.
-    fn multiply(&self, count: usize, transformed: &[T], products: &mut [T]) {
+    fn multiply(&self, (count, threads): (usize, Threads), transformed: &[T], products: &mut [T]) {
         let weights = self.weight.chunks_exact(self.inputs * self.outputs);
         let tiles = transformed.chunks_exact(count * self.inputs);
         for ((product, tiles), weight) in
@@ -110,7 +113,7 @@ impl<T: Element> Winograd<T> {
         {
             let tiles = Matrix::new(tiles, count, self.inputs);
             let weight = Matrix::new(weight, self.inputs, self.outputs);
-            gemm_onto(Onto::Nothing, product, tiles, weight, Threads::One);
+            gemm_onto(Onto::Nothing, product, tiles, weight, threads);
         }
     }
 }
@@ -120,13 +123,16 @@ impl Tiles {
         Self { from, to, padding, count: (to.height.div_ceil(STEP), to.width.div_ceil(STEP)) }
     }
 
-    /// Blocks of rows of tiles, counted through all images.
-    fn blocks<T>(&self) -> impl Iterator<Item = std::ops::Range<usize>> + use<T> {
-        let rows = self.from.images * self.count.0;
+    /// Rows of tiles, counted through all images.
+    fn rows(&self) -> usize {
+        self.from.images * self.count.0
+    }
+
+    /// How many of them are worked on together.
+    fn block<T>(&self) -> usize {
         let row_bytes = PRODUCTS * self.count.1 * (self.from.channels + self.to.channels) * size_of::<T>();
         let least = LEAST_TILES.div_ceil(self.count.1.max(1));
-        let block = (BLOCK_BYTES / row_bytes.max(1)).max(least);
-        even_blocks(rows, block)
+        (BLOCK_BYTES / row_bytes.max(1)).max(least)
     }
 
     /// Elements of the output before this row of tiles.

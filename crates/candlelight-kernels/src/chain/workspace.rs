@@ -1,5 +1,6 @@
-use crate::Element;
+use super::workers::Workers;
 use crate::room::grown;
+use crate::{Element, Threads};
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,16 +9,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(super) struct Workspace<T> {
     free: Vec<Vec<T>>,
     /// Unfolded rows.
-    pub rows: Vec<T>,
+    rows: Vec<T>,
+    /// Who works with it.
+    pub threads: Threads,
 }
 
 impl<T> Default for Workspace<T> {
     fn default() -> Self {
-        Self { free: Vec::new(), rows: Vec::new() }
+        Self { free: Vec::new(), rows: Vec::new(), threads: Threads::One }
     }
 }
 
 impl<T: Element> Workspace<T> {
+    /// Who works, with room for unfolded rows.
+    pub fn workers(&mut self) -> Workers<'_, T> {
+        Workers { threads: self.threads, room: &mut self.rows }
+    }
+
     /// A buffer of this length, whatever it holds: the smallest that has room.
     pub fn take(&mut self, len: usize) -> Buffer<T> {
         let fitting = self.free.iter().enumerate().filter(|(_, room)| room.len() >= len);
@@ -80,8 +88,8 @@ impl<T> Default for Spaces<T> {
 }
 
 impl<T> Spaces<T> {
-    pub fn take(&self) -> Workspace<T> {
-        self.with(Vec::pop).unwrap_or_default()
+    pub fn take(&self, threads: Threads) -> Workspace<T> {
+        Workspace { threads, ..self.with(Vec::pop).unwrap_or_default() }
     }
 
     pub fn put(&self, space: Workspace<T>) {

@@ -5,6 +5,7 @@
 //! the call into [`gemm`](https://docs.rs/gemm), and new memory that threads write in parts.
 
 mod adaptive;
+mod affine;
 mod carrier;
 pub mod chain;
 mod conv2d;
@@ -25,6 +26,7 @@ mod simd;
 mod window;
 
 pub use adaptive::{adaptive_maxima, adaptive_range};
+pub use affine::Affine;
 pub use carrier::{CARRIER, carrying, stabilised};
 pub use conv2d::{Conv2d, conv2d, conv2d_input_gradient, conv2d_weight_gradient};
 pub use counted::{replace_counted, sum_of_pairs};
@@ -36,8 +38,6 @@ pub use linear::linear;
 pub use map::{map, zip_map};
 pub use planes::{channel_products, channel_sums, plane_affine, plane_combine};
 pub use pool2d::{Pool2d, avg_pool2d, avg_pool2d_gradient, max_pool2d, max_pool2d_gradient};
-pub use rows::{
-    Affine, rms_scale, rms_scale_gradient, softmax, softmax_gradient, standardize, standardize_gradient,
-};
+pub use rows::{rms_scale, rms_scale_gradient, softmax, softmax_gradient, standardize, standardize_gradient};
 pub use simd::vectorized;
 pub use window::Window;

@@ -1,4 +1,5 @@
 use crate::Element;
+use crate::affine::Affine;
 use crate::room::made;
 use crate::simd::vectorized;
 
@@ -35,42 +36,6 @@ pub fn softmax_gradient<T: Element>(y: &[T], gradient: &[T], width: usize) -> Ve
             softmax_gradient_row(y, out);
         },
     )
-}
-
-/// What is done to every normalised row: times `weight`, plus `bias`, both as long as a row; the default is nothing.
-#[derive(Clone, Copy, Debug)]
-pub struct Affine<'a, T> {
-    /// What elements are multiplied with.
-    pub weight: Option<&'a [T]>,
-    /// What is added to them.
-    pub bias: Option<&'a [T]>,
-}
-
-impl<T> Default for Affine<'_, T> {
-    fn default() -> Self {
-        Self { weight: None, bias: None }
-    }
-}
-
-impl<T: Element> Affine<'_, T> {
-    #[inline(always)]
-    fn scale(&self, row: &mut [T]) {
-        if let Some(weight) = self.weight {
-            row.iter_mut().zip(weight).for_each(|(v, &weight)| *v = *v * weight);
-        }
-    }
-
-    #[inline(always)]
-    fn apply(&self, row: &mut [T]) {
-        self.scale(row);
-        if let Some(bias) = self.bias {
-            row.iter_mut().zip(bias).for_each(|(v, &bias)| *v += bias);
-        }
-    }
-
-    fn fits(&self, width: usize) -> bool {
-        [self.weight, self.bias].iter().flatten().all(|part| part.len() == width)
-    }
 }
 
 /// Every row of `x` less its mean, divided by its standard deviation: layer normalisation

@@ -2,7 +2,7 @@
 //!
 //! Inside a chain maps lie with their channels side by side, elementwise work is done while a block of a product is in
 //! the cache, only the signs of rectified values are kept for the gradient, and buffers go round. Images are spread
-//! over the threads, a few to each; inside, everything runs on one.
+//! over the threads, a few to each; where there are fewer parts than threads, the threads share what is inside.
 
 mod arrange;
 mod blocks;

@@ -16,9 +16,11 @@ use std::time::Duration;
 /// Before every run that counts: idle threads of the other side may still be spinning.
 const SETTLE: Duration = Duration::from_millis(250);
 
-/// Both sides' allocators, mimalloc and glibc's, keep what is freed, as far as they can be told: memory that goes back to the
-/// system between two passes is cleared again when the next one asks for it, which costs either side 5 to 20 % of a pass.
-const KEEP_MEMORY: [(&str, &str); 3] = [
+/// How both sides run. Their allocators, mimalloc and glibc's, keep what is freed, as far as they can be told: memory that
+/// goes back to the system is cleared again when the next pass asks for it, which costs either side 5 to 20 % of it. Threads
+/// of candle's own pool, which wait spinning beside those that work, soon sleep.
+const ENVIRONMENT: [(&str, &str); 4] = [
+    ("CANDLE_BARRIER_POOL_SPIN_LIMIT", "500"),
     ("MIMALLOC_PURGE_DELAY", "-1"),
     ("MALLOC_MMAP_THRESHOLD_", "33554432"),
     ("MALLOC_TRIM_THRESHOLD_", "34359738368"),
@@ -86,7 +88,7 @@ impl Worker {
         command.arg(serde_json::to_string(spec)?);
         let threads = spec.threads.to_string();
         command.env("RAYON_NUM_THREADS", &threads).env("OMP_NUM_THREADS", &threads);
-        command.envs(KEEP_MEMORY);
+        command.envs(ENVIRONMENT);
         // An error is a line of the table.
         command.env("RUST_BACKTRACE", "0");
         let said = tempfile::tempfile()?;

@@ -280,6 +280,22 @@ fn every_layer_that_is_listed_can_be_watched() {
 }
 
 #[test]
+fn whoever_looks_at_a_transformers_tokens_sees_all_of_them_and_the_same_logits() {
+    let x = images(DType::F64).narrow(2, 0, 36).unwrap();
+    let [model, _] = frozen_vits();
+    let logits = model.forward(&x).unwrap();
+    for layer in layers(&model, &x).unwrap() {
+        let tape = Tape::record(&model, &x, &[&layer.name]).unwrap();
+        let seen = tape.get(&layer.name).unwrap();
+        assert_eq!((&seen.layer().shape, seen.activation().dims()), (&layer.shape, &layer.shape[..]));
+        assert!(distance(tape.output(), &logits) < DOUBLE, "{}", layer.name);
+    }
+    assert_eq!(model.tokens(&x).unwrap().dims(), [7, 73, 24]);
+    let classified = model.classify(&model.tokens(&x).unwrap()).unwrap();
+    assert!(distance(&classified, &logits) < DOUBLE);
+}
+
+#[test]
 fn maps_between_chains_have_their_place_and_unknown_names_their_neighbours() {
     let model = frozen(configs()[0].1.clone(), DType::F64);
     let x = images(DType::F64);

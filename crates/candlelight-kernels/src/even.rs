@@ -10,6 +10,12 @@ pub(crate) fn even_blocks(rows: usize, block: usize) -> impl Iterator<Item = Ran
     (0..count).map(move |k| start(k)..start(k + 1)).filter(|block| !block.is_empty())
 }
 
+/// How many of `count` a worker gets at a time: `most` or fewer, so that all workers have as many turns.
+pub fn even_share(count: usize, workers: usize, most: usize) -> usize {
+    let turns = count.div_ceil(workers * most).max(1);
+    count.div_ceil(turns * workers).max(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -44,8 +44,8 @@ pub fn softmax_gradient<T: Element>(y: &[T], gradient: &[T], width: usize) -> Ve
 /// # Panics
 /// If `x` does not hold whole rows, or `affine` does not fit them.
 pub fn standardize<T: Element>(x: &[T], width: usize, eps: f64, affine: Affine<T>) -> Vec<T> {
-    assert!(affine.fits(width), "a weight and a bias for every element of a row");
-    by_rows(
+    by_affine_rows(
+        affine,
         [x],
         width,
         #[inline(always)]
@@ -67,8 +67,8 @@ pub fn standardize_gradient<T: Element>(
     eps: f64,
     affine: Affine<T>,
 ) -> Vec<T> {
-    assert!(affine.fits(width), "a weight and a bias for every element of a row");
-    by_rows(
+    by_affine_rows(
+        affine,
         [x, gradient],
         width,
         #[inline(always)]
@@ -162,23 +162,43 @@ fn standardize_row<T: Element>(x: &[T], eps: f64, out: &mut [T]) {
 /// In place of the gradient.
 #[inline(always)]
 fn standardize_gradient_row<T: Element>(x: &[T], eps: f64, g: &mut [T]) {
-    let (mean, inverse) = moments(x, eps);
-    let n = T::from_f64(x.len() as f64);
-    let mean_g = sum([&*g], |[g]| g) / n;
-    let mean_gx = sum([x, &*g], |[v, g]| g * (v - mean) * inverse) / n;
+    let back = StandardizeBack::of(x, g, eps);
     for (g, &v) in g.iter_mut().zip(x) {
-        *g = inverse * (*g - mean_g - (v - mean) * inverse * mean_gx);
+        *g = back.at(v, *g);
     }
 }
 
 #[inline(always)]
 fn add_standardize_gradient_row<T: Element>(x: &[T], g: &[T], eps: f64, out: &mut [T]) {
-    let (mean, inverse) = moments(x, eps);
-    let n = T::from_f64(x.len() as f64);
-    let mean_g = sum([g], |[g]| g) / n;
-    let mean_gx = sum([x, g], |[v, g]| g * (v - mean) * inverse) / n;
+    let back = StandardizeBack::of(x, g, eps);
     for (o, (&v, &g)) in out.iter_mut().zip(x.iter().zip(g)) {
-        *o += inverse * (g - mean_g - (v - mean) * inverse * mean_gx);
+        *o += back.at(v, g);
+    }
+}
+
+/// What the gradient of a standardised row needs of the whole row.
+struct StandardizeBack<T> {
+    mean: T,
+    inverse: T,
+    mean_g: T,
+    /// The mean of the gradient times the standardised row.
+    mean_gx: T,
+}
+
+impl<T: Element> StandardizeBack<T> {
+    #[inline(always)]
+    fn of(x: &[T], g: &[T], eps: f64) -> Self {
+        let (mean, inverse) = moments(x, eps);
+        let n = T::from_f64(x.len() as f64);
+        let mean_g = sum([g], |[g]| g) / n;
+        let mean_gx = sum([x, g], |[v, g]| g * (v - mean) * inverse) / n;
+        Self { mean, inverse, mean_g, mean_gx }
+    }
+
+    /// At an element `v` of the row, for the gradient `g` there.
+    #[inline(always)]
+    fn at(&self, v: T, g: T) -> T {
+        self.inverse * (g - self.mean_g - (v - self.mean) * self.inverse * self.mean_gx)
     }
 }
 
@@ -217,8 +237,8 @@ fn fold<T: Element, const N: usize>(
 /// # Panics
 /// If `x` does not hold whole rows, or `affine` does not fit them.
 pub fn rms_scale<T: Element>(x: &[T], width: usize, eps: f64, affine: Affine<T>) -> Vec<T> {
-    assert!(affine.fits(width), "a weight and a bias for every element of a row");
-    by_rows(
+    by_affine_rows(
+        affine,
         [x],
         width,
         #[inline(always)]
@@ -243,8 +263,8 @@ pub fn rms_scale_gradient<T: Element>(
     eps: f64,
     affine: Affine<T>,
 ) -> Vec<T> {
-    assert!(affine.fits(width), "a weight and a bias for every element of a row");
-    by_rows(
+    by_affine_rows(
+        affine,
         [x, gradient],
         width,
         #[inline(always)]
@@ -272,6 +292,17 @@ fn moments<T: Element>(row: &[T], eps: f64) -> (T, T) {
 fn inverse_size<T: Element>(row: &[T], centre: T, eps: f64) -> T {
     let squares = sum([row], |[v]| (v - centre) * (v - centre));
     T::ONE / (squares / T::from_f64(row.len() as f64) + T::from_f64(eps)).sqrt()
+}
+
+/// [`by_rows`] of an `f` that ends with `affine`.
+fn by_affine_rows<T: Element, const N: usize>(
+    affine: Affine<T>,
+    inputs: [&[T]; N],
+    width: usize,
+    f: impl Fn([&[T]; N], &mut [T]) + Sync,
+) -> Vec<T> {
+    assert!(affine.fits(width), "a weight and a bias for every element of a row");
+    by_rows(inputs, width, f)
 }
 
 fn by_rows<T: Element, const N: usize>(

@@ -1,6 +1,7 @@
 //! Rows brought to unit size: what layer norm, RMS norm and group norm have in common.
 
 use super::elements::{Number, has_kernels, lend, widened, with_element};
+use crate::rules::affine::plus;
 use crate::rules::pair::{Pair, both};
 use crate::rules::{Rule, rescale};
 use candle_core::{D, Result, Tensor};
@@ -30,8 +31,7 @@ impl Rows {
         weight: Option<&Tensor>,
         bias: Option<&Tensor>,
     ) -> Result<Tensor> {
-        let parts = [weight, bias].map(|part| part.map(widened).transpose());
-        let [weight, bias] = parts;
+        let [weight, bias] = [weight, bias].map(|part| part.map(widened).transpose());
         self.normalised(&widened(x)?, eps, [weight?.as_ref(), bias?.as_ref()])?.to_dtype(x.dtype())
     }
 
@@ -135,8 +135,8 @@ impl Rows {
     fn by_candle(self, x: &Tensor, eps: f64, [weight, bias]: [Option<&Tensor>; 2]) -> Result<Tensor> {
         let centred = self.centred(x)?;
         let unit = centred.broadcast_div(&deviation(&centred, eps)?)?;
-        let scaled = weight.map_or(Ok(unit.clone()), |weight| unit.broadcast_mul(weight))?;
-        bias.map_or(Ok(scaled.clone()), |bias| scaled.broadcast_add(bias))
+        let scaled = if let Some(weight) = weight { unit.broadcast_mul(weight)? } else { unit };
+        plus(scaled, bias)
     }
 
     fn gradient_by_candle(self, x: &Tensor, g: &Tensor, eps: f64) -> Result<Tensor> {

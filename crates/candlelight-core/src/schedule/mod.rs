@@ -13,6 +13,7 @@ use crate::scope::{Rules, Tape, unwatched, weighed};
 use crate::target::{Resolved, check_one_per_row, top};
 use crate::{Budget, Cost, Error, Model, Progress, Query, Result, Target};
 use candle_core::{DType, Tensor, Var};
+use candlelight_kernels::even_share;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -197,7 +198,7 @@ impl<'a> Run<'a> {
         let count = points.dims()[0];
         let workers = rayon::current_num_threads();
         let together = match points.device().is_cpu() && count >= workers {
-            true => rows_per_worker(count, workers),
+            true => even_share(count, workers, ROWS_PER_WORKER),
             false => count.max(1),
         };
         let part = |index: usize| {
@@ -299,12 +300,6 @@ impl<'a> Run<'a> {
     }
 }
 
-/// How many of `count` rows a worker gets at a time: a few, so that all workers have as many turns.
-fn rows_per_worker(count: usize, workers: usize) -> usize {
-    let turns = count.div_ceil(workers * ROWS_PER_WORKER).max(1);
-    count.div_ceil(turns * workers).max(1)
-}
-
 /// The most rows up to `batch` that keep as many workers busy to the end.
 fn whole_turns(batch: usize, workers: usize) -> usize {
     let even = |part: usize| (batch >= part).then(|| batch - batch % part);
@@ -398,7 +393,11 @@ mod tests {
     fn no_worker_waits_for_another() {
         for (rows, workers, expected) in [(50, 2, 5), (12, 2, 3), (10, 2, 5), (3, 2, 2), (1, 2, 1), (0, 4, 1)]
         {
-            assert_eq!(rows_per_worker(rows, workers), expected, "{rows} rows, {workers} workers");
+            assert_eq!(
+                even_share(rows, workers, ROWS_PER_WORKER),
+                expected,
+                "{rows} rows, {workers} workers"
+            );
         }
         for (batch, workers, expected) in [(12, 2, 10), (64, 2, 60), (9, 2, 8), (1, 2, 1), (64, 32, 64)] {
             assert_eq!(whole_turns(batch, workers), expected, "{batch} rows, {workers} workers");

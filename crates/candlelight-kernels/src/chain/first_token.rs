@@ -1,9 +1,9 @@
 //! The head of a transformer that looks at its first token alone.
 
 use super::Maps;
-use crate::Element;
 use crate::rows::{add_standardize_gradient, standardize_into};
 use crate::simd::vectorized;
+use crate::{Affine, Element};
 
 /// The first token of every image, normalised: (x − mean) / √(variance + eps) · weight + bias.
 #[derive(Clone, Debug)]
@@ -29,15 +29,10 @@ impl<T: Element> FirstToken<T> {
         let mut first = Vec::with_capacity(out.len());
         x.chunks_exact(from.elements_of(1)).for_each(|image| first.extend_from_slice(&image[..size]));
         standardize_into(&first, size, self.eps, out);
+        let affine = self.affine();
         vectorized(
             #[inline(always)]
-            || {
-                for row in out.chunks_exact_mut(size) {
-                    for ((out, &weight), &bias) in row.iter_mut().zip(&self.weight).zip(&self.bias) {
-                        *out = *out * weight + bias;
-                    }
-                }
-            },
+            || out.chunks_exact_mut(size).for_each(|row| affine.apply(row)),
         );
         first
     }
@@ -47,8 +42,13 @@ impl<T: Element> FirstToken<T> {
         let size = self.weight.len();
         let images = dx.chunks_exact_mut(from.elements_of(1)).zip(g.chunks_exact(size));
         for ((dx, g), first) in images.zip(first.chunks_exact(size)) {
-            let g: Vec<T> = g.iter().zip(&self.weight).map(|(&g, &weight)| g * weight).collect();
+            let mut g = g.to_vec();
+            self.affine().scale(&mut g);
             add_standardize_gradient(first, &g, size, self.eps, &mut dx[..size]);
         }
+    }
+
+    fn affine(&self) -> Affine<'_, T> {
+        Affine { weight: Some(&self.weight), bias: Some(&self.bias) }
     }
 }

@@ -1,11 +1,9 @@
 //! The steps of several chains one after the other, each of which slides a window over a map.
 
-use super::blocks::{add, rectify};
 use super::region::Region;
 use super::workers::{Beside, Workers};
-use super::{Chain, Convolve, End, Maps, Step};
+use super::{Chain, Convolve, Maps, Step};
 use crate::Element;
-use crate::linear::add_to_rows;
 
 /// The steps of several chains as those of one.
 pub(super) struct Steps<'a, T>(pub Vec<Link<'a, T>>);
@@ -70,16 +68,7 @@ impl<T: Element> Convolve<T> {
         out: &mut [T],
         (padding, workers): (Padding, Workers<T>),
     ) {
-        let end = |block: &mut [T], _: Beside<T>, first: usize| {
-            add_to_rows(block, &self.bias);
-            if let Some(plus) = plus {
-                add(block, &plus[first..first + block.len()]);
-            }
-            if self.end == End::Rectified {
-                rectify(block);
-            }
-        };
-        let out = (out, Beside::default());
+        let (out, end) = ((out, Beside::default()), self.end(plus));
         match padding {
             Padding::Own => self.conv.forward((from, x), out, workers, end),
             Padding::Inside => self.conv.forward_inside((from, x), out, workers, end),

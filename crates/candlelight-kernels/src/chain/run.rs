@@ -6,7 +6,7 @@ use super::maps::{channels_first, channels_last};
 use super::workspace::{Buffer, Spaces, Workspace};
 use super::{Asked, Chain, End, Maps, Step};
 use crate::gemm::Onto;
-use crate::{Element, Threads};
+use crate::{Element, Threads, even_share};
 use rayon::prelude::*;
 
 /// Images that go through a chain together: more fall out of the cache, fewer pack the weights too often.
@@ -167,7 +167,7 @@ pub fn run<T: Element>(
     assert_eq!(x.len(), from.elements(), "length of the input");
     let to = chains.iter().try_fold(from, |shape, chain| chain.maps(shape))?;
     let mut out = vec![T::ZERO; to.elements()];
-    let together = images_together(from.images);
+    let together = even_share(from.images, workers(), IMAGES_TOGETHER);
     let threads = threads_inside(from.images.div_ceil(together));
     let (x, out_parts) = (x.chunks(from.elements_of(together)), out.chunks_mut(to.elements_of(together)));
     let (x, out_parts): (Vec<_>, Vec<_>) = (x.collect(), out_parts.collect());
@@ -222,17 +222,14 @@ impl<T: Element> Passed<T> {
     }
 }
 
-/// How many images go together: a few, but no fewer parts than threads where there are images for them. A caller that
-/// is a worker has its own share of the threads' work.
-fn images_together(images: usize) -> usize {
-    let threads = if rayon::current_thread_index().is_some() { 1 } else { rayon::current_num_threads() };
-    images.div_ceil(threads).clamp(1, IMAGES_TOGETHER)
+/// The threads that work for the caller. One that is a worker has its own share of the threads' work.
+fn workers() -> usize {
+    if rayon::current_thread_index().is_some() { 1 } else { rayon::current_num_threads() }
 }
 
 /// Who works on a part, if there are so many: all threads where there are fewer parts than threads.
 fn threads_inside(parts: usize) -> Threads {
-    let few = rayon::current_thread_index().is_none() && parts < rayon::current_num_threads();
-    if few { Threads::All } else { Threads::One }
+    if parts < workers() { Threads::All } else { Threads::One }
 }
 
 fn forward<T: Element>(

@@ -67,22 +67,27 @@ impl<T: Element> Convolve<T> {
         let rectified = self.end == End::Rectified;
         let mut marks = if rectified && keep == Keep::ForBack { vec![0; len] } else { Vec::new() };
         let beside = Beside { marks: &mut marks, own: &mut own, sum: &mut sum };
-        self.conv.forward((from, x), (out, beside), workers, |block, beside, first| {
+        self.conv.forward((from, x), (out, beside), workers, self.end(plus));
+        match keep {
+            Keep::ForRules => Left::Sums { own, sum },
+            Keep::ForBack if rectified => Left::Marks(marks),
+            Keep::ForBack | Keep::Nothing => Left::Nothing,
+        }
+    }
+
+    /// What finishes a block of the product that begins at an element, and keeps beside it what is asked for.
+    pub(super) fn end(&self, plus: Option<&[T]>) -> impl Fn(&mut [T], Beside<T>, usize) + Sync {
+        move |block, beside, first| {
             add_to_rows(block, &self.bias);
             if let Some(plus) = plus {
                 keep_if_asked(block, beside.own);
                 add(block, &plus[first..first + block.len()]);
             }
             keep_if_asked(block, beside.sum);
-            if rectified {
+            if self.end == End::Rectified {
                 mark(block, beside.marks);
                 rectify(block);
             }
-        });
-        match keep {
-            Keep::ForRules => Left::Sums { own, sum },
-            Keep::ForBack if rectified => Left::Marks(marks),
-            Keep::ForBack | Keep::Nothing => Left::Nothing,
         }
     }
 }

@@ -1,3 +1,4 @@
+use crate::Matrix;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 
@@ -29,6 +30,8 @@ pub trait Element:
     fn from_f64(value: f64) -> Self;
     /// The same value in double precision.
     fn to_f64(self) -> f64;
+    /// The same matrix, if this is `f32`.
+    fn single(matrix: Matrix<Self>) -> Option<Matrix<f32>>;
     /// Whether this is no number.
     fn is_nan(self) -> bool;
     /// The exponential function.
@@ -81,6 +84,9 @@ impl Element for f32 {
     fn to_f64(self) -> f64 {
         self.into()
     }
+    fn single(matrix: Matrix<Self>) -> Option<Matrix<f32>> {
+        Some(matrix)
+    }
     #[inline(always)]
     fn is_nan(self) -> bool {
         f32::is_nan(self)
@@ -115,6 +121,9 @@ impl Element for f64 {
     #[inline(always)]
     fn to_f64(self) -> f64 {
         self
+    }
+    fn single(_: Matrix<Self>) -> Option<Matrix<f32>> {
+        None
     }
     #[inline(always)]
     fn is_nan(self) -> bool {

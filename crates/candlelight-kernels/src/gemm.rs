@@ -1,5 +1,6 @@
 use crate::Element;
 use crate::room::filled;
+use crate::tiles::{Place, Unit};
 use ::gemm::Parallelism;
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -7,11 +8,12 @@ use std::ops::Range;
 /// A strided view of a matrix in a slice: element (i, j) lies at `i * row_stride + j * column_stride`.
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix<'a, T> {
-    data: &'a [T],
-    rows: usize,
-    columns: usize,
-    row_stride: usize,
-    column_stride: usize,
+    pub(crate) data: &'a [T],
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) row_stride: usize,
+    pub(crate) column_stride: usize,
+    in_tiles: bool,
 }
 
 impl<'a, T> Matrix<'a, T> {
@@ -21,7 +23,21 @@ impl<'a, T> Matrix<'a, T> {
     /// If `data` does not hold exactly `rows * columns` elements.
     pub fn new(data: &'a [T], rows: usize, columns: usize) -> Self {
         assert_eq!(data.len(), rows * columns, "a {rows}x{columns} matrix needs that many elements");
-        Self { data, rows, columns, row_stride: columns, column_stride: 1 }
+        Self { data, rows, columns, row_stride: columns, column_stride: 1, in_tiles: false }
+    }
+
+    /// The same matrix, as one that so many rows are multiplied by that splitting it pays, where the processor has a unit for
+    /// that: the weight of a fully connected layer.
+    pub(crate) fn in_tiles(self) -> Self {
+        Self { in_tiles: true, ..self }
+    }
+
+    /// Some rows and columns.
+    pub(crate) fn part(self, rows: Range<usize>, columns: Range<usize>) -> Self {
+        assert!(rows.end <= self.rows && columns.end <= self.columns, "a part of the matrix");
+        let start = rows.start * self.row_stride + columns.start * self.column_stride;
+        let data = self.data.get(start..).unwrap_or_default();
+        Self { data, rows: rows.len(), columns: columns.len(), ..self }
     }
 
     /// Rows and columns.
@@ -207,6 +223,11 @@ unsafe fn multiply_at<T: Element>(
     b: Matrix<T>,
     threads: Threads,
 ) {
+    if let Some((unit, a, b)) = T::single(a).zip(T::single(b)).and_then(|(a, b)| in_tiles(a, b)) {
+        // SAFETY: the caller answers for the place, which has the rows of `a` and the columns of `b`.
+        let place = unsafe { Place::new((out.cast(), stride), (a.rows, b.columns)) };
+        return unit.product(onto, place, (a, b), threads);
+    }
     // SAFETY: `Matrix` can only be made over exactly rows * columns elements, row-major or transposed, or be some columns
     // of such a one, so that every (i, j) of `a` and `b` is in bounds; the caller answers for `out`, which overlaps
     // neither because nobody else has it; all strides are below isize::MAX because the slices exist.
@@ -233,6 +254,11 @@ unsafe fn multiply_at<T: Element>(
             threads.into(),
         );
     }
+}
+
+/// The unit for this product, if there is one and it pays.
+fn in_tiles<'a>(a: Matrix<'a, f32>, b: Matrix<'a, f32>) -> Option<(Unit, Matrix<'a, f32>, Matrix<'a, f32>)> {
+    b.in_tiles.then(|| Unit::for_inner(a.columns))?.map(|unit| (unit, a, b))
 }
 
 #[cfg(test)]
@@ -269,7 +295,8 @@ mod tests {
             let a: Vec<T> = (0..40 * inner).map(|i| T::from_f64((f64::from(i) * 0.7).sin())).collect();
             let b: Vec<T> = (0..inner * columns).map(|i| T::from_f64((f64::from(i) * 0.37).cos())).collect();
             let (inner, columns) = (inner as usize, columns as usize);
-            for view in [Matrix::new(&b, inner, columns), Matrix::new(&b, columns, inner).transposed()] {
+            let views = [Matrix::new(&b, inner, columns), Matrix::new(&b, columns, inner).transposed()];
+            for view in views.into_iter().chain(views.map(Matrix::in_tiles)) {
                 let sums = |rows: usize| (0..rows * columns).map(|i| T::from_f64((i as f64 * 0.11).cos()));
                 let mut whole: Vec<T> = sums(40).collect();
                 gemm(&mut whole, Matrix::new(&a, 40, inner), view, Threads::All);

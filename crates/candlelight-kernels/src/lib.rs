@@ -23,6 +23,7 @@ mod pool2d;
 mod room;
 mod rows;
 mod simd;
+mod tiles;
 mod window;
 
 pub use adaptive::{adaptive_maxima, adaptive_range};

@@ -26,7 +26,7 @@ pub fn linear<T: Element>(x: &[T], matrix: Matrix<T>, bias: Option<&[T]>) -> Vec
         |(), part, room| {
             let rows = room.len() / outputs;
             let x = Matrix::new(&x[part * together * inputs..][..rows * inputs], rows, inputs);
-            let out = product(room, x, matrix, threads);
+            let out = product(room, x, matrix.in_tiles(), threads);
             if let Some(bias) = bias {
                 add_to_rows(out, bias);
             }

@@ -45,16 +45,15 @@ impl<T: Element> Dense<T> {
 
     /// x·Wᵀ + b, written onto `out`.
     pub(super) fn forward(&self, (onto, threads): (Onto, Threads), x: &[T], out: &mut [T]) {
-        onto.begin(out);
+        self.product((onto, threads), x, out);
         add_to_rows(out, &self.bias);
-        self.product((Onto::Sum, threads), x, out);
     }
 
     /// x·Wᵀ.
     pub(super) fn product(&self, (onto, threads): (Onto, Threads), x: &[T], out: &mut [T]) {
         let (inputs, outputs) = (self.inputs(), self.outputs());
         let x = Matrix::new(x, x.len() / inputs, inputs);
-        gemm_onto(onto, out, x, Matrix::new(&self.forth, inputs, outputs), threads);
+        gemm_onto(onto, out, x, Matrix::new(&self.forth, inputs, outputs).in_tiles(), threads);
     }
 
     /// g·W.
@@ -62,7 +61,7 @@ impl<T: Element> Dense<T> {
         let (inputs, outputs) = (self.inputs(), self.outputs());
         let back = self.back.get_or_init(|| transposed(&self.forth, outputs));
         let g = Matrix::new(g, g.len() / outputs, outputs);
-        gemm_onto(Onto::Nothing, dx, g, Matrix::new(back, outputs, inputs), threads);
+        gemm_onto(Onto::Nothing, dx, g, Matrix::new(back, outputs, inputs).in_tiles(), threads);
     }
 }
 

@@ -1,0 +1,24 @@
+//! No unit: another processor or system, or an interpreter.
+
+use super::Multiply;
+use super::block::{Block, Step};
+
+/// A unit that is not there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Unit {}
+
+impl Unit {
+    pub fn here() -> Option<Self> {
+        None
+    }
+
+    pub fn configured(self) -> Self {
+        self
+    }
+}
+
+impl Multiply for Unit {
+    fn multiply(&self, _: [&[Step]; 2], _: [&[Step]; 2], _: &mut Block, _: &[Step]) {
+        match *self {}
+    }
+}

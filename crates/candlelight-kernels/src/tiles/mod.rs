@@ -1,0 +1,184 @@
+//! Products in tiles: single precision on a unit that multiplies bfloat16 (Intel's AMX), where the processor has one.
+//!
+//! A number in single precision is exactly the sum of three in bfloat16: the nearest one, the one nearest to the rest, and
+//! what is left then. Of the nine products of two such sums six are added up, in single precision; the three smallest are
+//! below its rounding. What comes out is nearer to double precision than the same product in single precision, and comes
+//! half again as fast, because the unit multiplies sixteen times as much in a cycle. (The idea is that of "bfloat16x9" and
+//! "3xTF32" on cards: [Henry, Tang and Heinecke 2019](https://arxiv.org/abs/1904.06376).)
+//!
+//! An element of the product is added up in the same order whatever lies beside it. Infinities, and numbers that round to
+//! one, come out as NaN; parts below 1e-38 count as 0.
+
+mod block;
+mod pack;
+#[cfg(test)]
+mod tests;
+#[cfg_attr(not(all(target_arch = "x86_64", target_os = "linux", not(miri))), path = "absent.rs")]
+mod unit;
+
+use crate::Threads;
+use crate::gemm::{Matrix, Onto};
+use crate::simd::vectorized;
+use block::{Block, LINES, SIDE, Step};
+use pack::{Packed, Side};
+use rayon::prelude::*;
+use std::cell::Cell;
+use std::mem::MaybeUninit;
+use std::ops::Range;
+pub(crate) use unit::Unit;
+
+/// Inner size from which on splitting the numbers pays.
+const LEAST_INNER: usize = 256;
+/// Inner elements of what is split at a time.
+const INNER: usize = 768;
+/// Rows and columns of what is split at a time: the rows stay in the cache of a processor.
+const ROWS: usize = 192;
+const COLUMNS: usize = 1536;
+
+/// What multiplies blocks of split numbers.
+trait Multiply {
+    /// The product of 32 rows and 32 columns. What lies at the start of `ahead` is needed soon.
+    fn multiply(&self, rows: [&[Step]; 2], columns: [&[Step]; 2], block: &mut Block, ahead: &[Step]);
+}
+
+/// Where a product is written: rows of `columns` elements, `stride` apart.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    start: *mut f32,
+    stride: usize,
+    rows: usize,
+    columns: usize,
+}
+
+// SAFETY: a place is handed to one thread at a time, or cut into parts that do not overlap.
+unsafe impl Send for Place {}
+
+impl Place {
+    /// # Safety
+    /// All these elements may be written, as long as the place is used and by nobody else, and were written before if they
+    /// are added to.
+    pub(crate) unsafe fn new((start, stride): (*mut f32, usize), (rows, columns): (usize, usize)) -> Self {
+        assert!(columns <= stride, "rows do not overlap");
+        Self { start, stride, rows, columns }
+    }
+
+    /// The part of these rows and columns.
+    fn part(self, rows: Range<usize>, columns: Range<usize>) -> Self {
+        assert!(rows.end <= self.rows && columns.end <= self.columns, "a part of the place");
+        let start = self.start.wrapping_add(rows.start * self.stride + columns.start);
+        Self { start, rows: rows.len(), columns: columns.len(), ..self }
+    }
+
+    /// Writes the block onto what is there.
+    #[inline(always)]
+    fn take(self, onto: Onto, block: &Block) {
+        for row in 0..self.rows.min(SIDE) {
+            let start = self.start.wrapping_add(row * self.stride).cast();
+            // SAFETY: a row of the place, whose elements nobody else has, as was promised when it was made.
+            let out = unsafe { std::slice::from_raw_parts_mut(start, self.columns) };
+            match onto {
+                Onto::Nothing => side_by_side(out, block.row(row), |out, sum| *out = MaybeUninit::new(sum)),
+                // SAFETY: what is added to was written before, as was promised, too.
+                Onto::Sum => {
+                    side_by_side(out, block.row(row), |out, sum| unsafe { *out.assume_init_mut() += sum })
+                }
+            }
+        }
+    }
+}
+
+/// Hands both halves of a row, as far as there is a place for them, to `each`.
+#[inline(always)]
+fn side_by_side(
+    out: &mut [MaybeUninit<f32>],
+    halves: [&[f32; LINES]; 2],
+    each: impl Fn(&mut MaybeUninit<f32>, f32),
+) {
+    for (out, half) in out.chunks_mut(LINES).zip(halves) {
+        match <&mut [_; LINES]>::try_from(&mut *out) {
+            Ok(out) => (0..LINES).for_each(|k| each(&mut out[k], half[k])),
+            Err(_) => out.iter_mut().zip(half).for_each(|(out, &sum)| each(out, sum)),
+        }
+    }
+}
+
+impl Unit {
+    /// The processor's unit, if it has one and it pays for products of this inner size.
+    pub(crate) fn for_inner(inner: usize) -> Option<Self> {
+        if inner < LEAST_INNER { None } else { Self::here() }
+    }
+
+    /// a · b, written onto `place`.
+    pub(crate) fn product(
+        self,
+        onto: Onto,
+        place: Place,
+        (a, b): (Matrix<f32>, Matrix<f32>),
+        threads: Threads,
+    ) {
+        match threads {
+            Threads::One => add_up(&self.configured(), onto, place, a, b),
+            Threads::All => {
+                let share =
+                    |lines: usize| lines.div_ceil(rayon::current_num_threads()).next_multiple_of(SIDE);
+                let (tall, wide) = (a.rows >= b.columns, a.rows < b.columns);
+                let rows = if tall { share(a.rows) } else { a.rows };
+                let columns = if wide { share(b.columns) } else { b.columns };
+                let parts: Vec<_> = cut(a.rows, rows)
+                    .flat_map(|r| cut(b.columns, columns).map(move |c| (r.clone(), c)))
+                    .map(|(r, c)| {
+                        (place.part(r.clone(), c.clone()), a.part(r, 0..a.columns), b.part(0..b.rows, c))
+                    })
+                    .collect();
+                parts.into_par_iter().for_each(|(place, a, b)| add_up(&self.configured(), onto, place, a, b));
+            }
+        }
+    }
+}
+
+/// What a thread splits numbers into.
+#[derive(Default)]
+struct Room {
+    rows: Packed,
+    columns: Packed,
+    block: Box<Block>,
+}
+
+thread_local! {
+    static ROOM: Cell<Option<Room>> = const { Cell::new(None) };
+}
+
+/// a · b, on this thread.
+fn add_up(unit: &impl Multiply, onto: Onto, place: Place, a: Matrix<f32>, b: Matrix<f32>) {
+    let mut room = ROOM.take().unwrap_or_default();
+    for inner in cut(a.columns, INNER) {
+        let onto = if inner.start == 0 { onto } else { Onto::Sum };
+        for columns in cut(b.columns, COLUMNS) {
+            room.columns.fill(Side::Right, b.part(inner.clone(), columns.clone()).transposed());
+            for rows in cut(a.rows, ROWS) {
+                room.rows.fill(Side::Left, a.part(rows.clone(), inner.clone()));
+                multiply_blocks(unit, onto, place.part(rows, columns.clone()), &mut room);
+            }
+        }
+    }
+    ROOM.set(Some(room));
+}
+
+/// The product of the rows and columns that were split.
+fn multiply_blocks(unit: &impl Multiply, onto: Onto, place: Place, room: &mut Room) {
+    for (columns, right) in cut(place.columns, SIDE).zip(room.columns.pairs()) {
+        for (rows, left) in cut(place.rows, SIDE).zip(room.rows.pairs()) {
+            let ahead = room.columns.from(columns.start / SIDE + 1, rows.start / SIDE);
+            unit.multiply(left, right, &mut room.block, ahead);
+            vectorized(
+                #[inline(always)]
+                || place.part(rows, columns.clone()).take(onto, &room.block),
+            );
+        }
+    }
+}
+
+/// `0..len` in parts of `size`, the last of them what is left.
+fn cut(len: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..len).step_by(size.max(1)).map(move |start| start..(start + size).min(len))
+}

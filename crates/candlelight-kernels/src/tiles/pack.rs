@@ -1,0 +1,153 @@
+//! Numbers split into three and laid out as tiles.
+
+use super::block::{INNER, LINES, PAIRS, SIDE, Step};
+use crate::gemm::Matrix;
+use crate::simd::vectorized;
+use std::ops::Range;
+
+/// Which factor of a product lines are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    /// Rows of the left one.
+    Left,
+    /// Columns of the right one.
+    Right,
+}
+
+/// Lines, sixteen by sixteen: the steps along the inner axis of the first sixteen, then of the next. There is an even
+/// number of sixteens, and what is missing is zeros.
+#[derive(Default)]
+pub(super) struct Packed {
+    steps: Vec<Step>,
+    /// Steps of sixteen lines.
+    each: usize,
+    sixteens: usize,
+}
+
+impl Packed {
+    /// Splits the rows of `lines`.
+    pub fn fill(&mut self, side: Side, lines: Matrix<f32>) {
+        self.each = lines.columns.div_ceil(INNER);
+        self.sixteens = lines.rows.div_ceil(SIDE) * 2;
+        let count = self.each * self.sixteens;
+        if self.steps.len() < count {
+            self.steps.resize(count, Step::ZERO);
+        }
+        let (each, sixteens, whole) = (self.each, self.sixteens, lines.column_stride == 1);
+        vectorized(
+            #[inline(always)]
+            || {
+                for k in 0..count {
+                    let (sixteen, step) =
+                        if whole { (k / each, k % each) } else { (k % sixteens, k / sixteens) };
+                    let rows = sixteen * LINES..(sixteen + 1) * LINES;
+                    let columns = step * INNER..(step + 1) * INNER;
+                    arrange(
+                        side,
+                        lines.part(within(rows, lines.rows), within(columns, lines.columns)),
+                        &mut self.steps[sixteen * each + step],
+                    );
+                }
+            },
+        );
+    }
+
+    /// From a part on of the pair of sixteen lines at this index: the first, second … third of the first sixteen, then of
+    /// the others.
+    pub fn from(&self, pair: usize, third: usize) -> &[Step] {
+        self.steps.get(pair * 2 * self.each + third * self.each / 3..).unwrap_or_default()
+    }
+
+    /// The steps of every 32 lines.
+    pub fn pairs(&self) -> impl Iterator<Item = [&[Step]; 2]> {
+        self.steps[..self.each * self.sixteens]
+            .chunks_exact(2 * self.each)
+            .map(|pair| pair.split_at(self.each).into())
+    }
+}
+
+/// As much of a range as is below `len`.
+fn within(range: Range<usize>, len: usize) -> Range<usize> {
+    range.start.min(len)..range.end.min(len)
+}
+
+/// Splits at most sixteen rows of at most 32 columns, as the unit reads them.
+#[inline(always)]
+fn arrange(side: Side, lines: Matrix<f32>, step: &mut Step) {
+    match (side, lines.column_stride == 1) {
+        (Side::Left, true) => by_line(lines, step, |line, pair| line * PAIRS + pair),
+        (Side::Left, false) => by_pair(lines, step, |line, pair| line * PAIRS + pair),
+        (Side::Right, true) => by_line(lines, step, |line, pair| pair * LINES + line),
+        (Side::Right, false) => by_pair(lines, step, |line, pair| pair * LINES + line),
+    }
+}
+
+/// Lines that lie side by side.
+#[inline(always)]
+fn by_line(lines: Matrix<f32>, step: &mut Step, at: impl Fn(usize, usize) -> usize) {
+    for line in 0..LINES {
+        let values: [f32; INNER] = match line < lines.rows {
+            true => padded(&lines.data[line * lines.row_stride..], lines.columns),
+            false => [0.0; INNER],
+        };
+        for pair in 0..PAIRS {
+            split([values[2 * pair], values[2 * pair + 1]], step, at(line, pair));
+        }
+    }
+}
+
+/// Lines whose first elements lie side by side.
+#[inline(always)]
+fn by_pair(lines: Matrix<f32>, step: &mut Step, at: impl Fn(usize, usize) -> usize) {
+    for pair in 0..PAIRS {
+        let (even, odd) = (row_of(lines, 2 * pair), row_of(lines, 2 * pair + 1));
+        for line in 0..LINES {
+            split([even[line], odd[line]], step, at(line, pair));
+        }
+    }
+}
+
+/// An inner element of every line.
+#[inline(always)]
+fn row_of(lines: Matrix<f32>, inner: usize) -> [f32; LINES] {
+    match inner < lines.columns {
+        true => padded(&lines.data[inner * lines.column_stride..], lines.rows),
+        false => [0.0; LINES],
+    }
+}
+
+/// The first `len` values, at most `N`, and zeros.
+#[inline(always)]
+fn padded<const N: usize>(values: &[f32], len: usize) -> [f32; N] {
+    match values.first_chunk() {
+        Some(values) if len == N => *values,
+        _ => {
+            let mut out = [0.0; N];
+            out[..len].copy_from_slice(&values[..len]);
+            out
+        }
+    }
+}
+
+/// Each of two numbers as a sum of three in bfloat16.
+#[inline(always)]
+fn split(pair: [f32; 2], Step([large, middle, small]): &mut Step, at: usize) {
+    let nearest = [rounded(pair[0]), rounded(pair[1])];
+    let rest = [pair[0] - nearest[0], pair[1] - nearest[1]];
+    let next = [rounded(rest[0]), rounded(rest[1])];
+    large[at] = joined(nearest);
+    middle[at] = joined(next);
+    small[at] = joined([rest[0] - next[0], rest[1] - next[1]]);
+}
+
+/// The nearest number whose lower half is 0: one in bfloat16.
+#[inline(always)]
+fn rounded(x: f32) -> f32 {
+    f32::from_bits(x.to_bits().wrapping_add(1 << 15) & 0xffff_0000)
+}
+
+/// The upper halves of two numbers, the first in the lower half.
+#[inline(always)]
+fn joined([first, second]: [f32; 2]) -> u32 {
+    first.to_bits() >> 16 | second.to_bits() & 0xffff_0000
+}

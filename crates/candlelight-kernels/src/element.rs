@@ -1,4 +1,3 @@
-use crate::Matrix;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 
@@ -30,8 +29,6 @@ pub trait Element:
     fn from_f64(value: f64) -> Self;
     /// The same value in double precision.
     fn to_f64(self) -> f64;
-    /// The same matrix, if this is `f32`.
-    fn single(matrix: Matrix<Self>) -> Option<Matrix<f32>>;
     /// Whether this is no number.
     fn is_nan(self) -> bool;
     /// The exponential function.
@@ -45,12 +42,15 @@ pub trait Element:
 }
 
 mod sealed {
+    use crate::Matrix;
     use crate::room::Room;
     use std::thread::LocalKey;
 
     /// Closes [`super::Element`]: the kernels know exactly two element types, and each thread has room for both.
     pub trait Sealed: Sized + 'static {
         fn room() -> &'static LocalKey<Room<Self>>;
+        /// The same matrix, if this is `f32`.
+        fn single(matrix: Matrix<Self>) -> Option<Matrix<f32>>;
     }
 
     thread_local! {
@@ -62,11 +62,19 @@ mod sealed {
         fn room() -> &'static LocalKey<Room<Self>> {
             &SINGLE
         }
+
+        fn single(matrix: Matrix<Self>) -> Option<Matrix<f32>> {
+            Some(matrix)
+        }
     }
 
     impl Sealed for f64 {
         fn room() -> &'static LocalKey<Room<Self>> {
             &DOUBLE
+        }
+
+        fn single(_: Matrix<Self>) -> Option<Matrix<f32>> {
+            None
         }
     }
 }
@@ -83,9 +91,6 @@ impl Element for f32 {
     #[inline(always)]
     fn to_f64(self) -> f64 {
         self.into()
-    }
-    fn single(matrix: Matrix<Self>) -> Option<Matrix<f32>> {
-        Some(matrix)
     }
     #[inline(always)]
     fn is_nan(self) -> bool {
@@ -121,9 +126,6 @@ impl Element for f64 {
     #[inline(always)]
     fn to_f64(self) -> f64 {
         self
-    }
-    fn single(_: Matrix<Self>) -> Option<Matrix<f32>> {
-        None
     }
     #[inline(always)]
     fn is_nan(self) -> bool {

@@ -78,10 +78,10 @@ impl Place {
             let out = unsafe { std::slice::from_raw_parts_mut(start, self.columns) };
             match onto {
                 Onto::Nothing => side_by_side(out, block.row(row), |out, sum| *out = MaybeUninit::new(sum)),
-                // SAFETY: what is added to was written before, as was promised, too.
-                Onto::Sum => {
-                    side_by_side(out, block.row(row), |out, sum| unsafe { *out.assume_init_mut() += sum })
-                }
+                Onto::Sum => side_by_side(out, block.row(row), |out, sum| {
+                    // SAFETY: what is added to was written before, as was promised, too.
+                    unsafe { *out.assume_init_mut() += sum }
+                }),
             }
         }
     }

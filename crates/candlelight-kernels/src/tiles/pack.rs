@@ -52,10 +52,9 @@ impl Packed {
         );
     }
 
-    /// From a part on of the pair of sixteen lines at this index: the first, second … third of the first sixteen, then of
-    /// the others.
-    pub fn from(&self, pair: usize, third: usize) -> &[Step] {
-        self.steps.get(pair * 2 * self.each + third * self.each / 3..).unwrap_or_default()
+    /// The steps of the 32 lines at this index and of those behind, without so many quarters of theirs.
+    pub fn from(&self, pair: usize, quarters: usize) -> &[Step] {
+        self.steps.get(pair * 2 * self.each + quarters * self.each / 2..).unwrap_or_default()
     }
 
     /// The steps of every 32 lines.

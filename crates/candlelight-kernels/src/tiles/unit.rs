@@ -66,6 +66,30 @@ impl Drop for Configured {
     }
 }
 
+/// Adds a product of tiles, and asks for what the next round reads, two lines of each of the four streams of tiles, and for
+/// one of what comes later. There are 24 in a round.
+macro_rules! multiply {
+    ($registers:literal, $number:literal) => {
+        concat!(
+            concat!("tdpbf16ps ", $registers, "\n"),
+            soon!("top", $number),
+            soon!("bottom", $number),
+            soon!("left", $number),
+            soon!("right", $number),
+            concat!("prefetcht1 [{ahead} + 64 * ", $number, "]"),
+        )
+    };
+}
+
+macro_rules! soon {
+    ($stream:literal, $number:literal) => {
+        concat!(
+            concat!("prefetcht0 [{", $stream, "} + 3072 + 128 * ", $number, "]\n"),
+            concat!("prefetcht0 [{", $stream, "} + 3072 + 128 * ", $number, " + 64]\n"),
+        )
+    };
+}
+
 impl Multiply for Configured {
     fn multiply(
         &self,
@@ -90,68 +114,52 @@ impl Multiply for Configured {
                 // The smallest part of the rows and the largest of the columns.
                 "tileloadd tmm4, [{top} + {row} + 2048]",
                 "tileloadd tmm6, [{left} + {row}]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "prefetcht1 [{ahead} + 0]",
+                multiply!("tmm0, tmm4, tmm6", 0),
                 "tileloadd tmm7, [{right} + {row}]",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "prefetcht1 [{ahead} + 64]",
+                multiply!("tmm1, tmm4, tmm7", 1),
                 "tileloadd tmm5, [{bottom} + {row} + 2048]",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                "prefetcht1 [{ahead} + 128]",
+                multiply!("tmm2, tmm5, tmm6", 2),
+                multiply!("tmm3, tmm5, tmm7", 3),
                 // The middle one and the largest.
                 "tileloadd tmm4, [{top} + {row} + 1024]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "prefetcht1 [{ahead} + 192]",
-                "tdpbf16ps tmm1, tmm4, tmm7",
+                multiply!("tmm0, tmm4, tmm6", 4),
+                multiply!("tmm1, tmm4, tmm7", 5),
                 "tileloadd tmm5, [{bottom} + {row} + 1024]",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "prefetcht1 [{ahead} + 256]",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                "prefetcht1 [{ahead} + 320]",
+                multiply!("tmm2, tmm5, tmm6", 6),
+                multiply!("tmm3, tmm5, tmm7", 7),
                 // Both middle ones.
                 "tileloadd tmm6, [{left} + {row} + 1024]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "prefetcht1 [{ahead} + 384]",
+                multiply!("tmm0, tmm4, tmm6", 8),
+                multiply!("tmm2, tmm5, tmm6", 9),
                 "tileloadd tmm7, [{right} + {row} + 1024]",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "prefetcht1 [{ahead} + 448]",
-                "tdpbf16ps tmm3, tmm5, tmm7",
+                multiply!("tmm1, tmm4, tmm7", 10),
+                multiply!("tmm3, tmm5, tmm7", 11),
                 // The largest one and the middle one.
                 "tileloadd tmm4, [{top} + {row}]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "prefetcht1 [{ahead} + 512]",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "prefetcht1 [{ahead} + 576]",
+                multiply!("tmm0, tmm4, tmm6", 12),
+                multiply!("tmm1, tmm4, tmm7", 13),
                 "tileloadd tmm5, [{bottom} + {row}]",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                "prefetcht1 [{ahead} + 640]",
+                multiply!("tmm2, tmm5, tmm6", 14),
+                multiply!("tmm3, tmm5, tmm7", 15),
                 // The largest one and the smallest.
                 "tileloadd tmm6, [{left} + {row} + 2048]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "prefetcht1 [{ahead} + 704]",
-                "tdpbf16ps tmm2, tmm5, tmm6",
+                multiply!("tmm0, tmm4, tmm6", 16),
+                multiply!("tmm2, tmm5, tmm6", 17),
                 "tileloadd tmm7, [{right} + {row} + 2048]",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "prefetcht1 [{ahead} + 768]",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                "prefetcht1 [{ahead} + 832]",
+                multiply!("tmm1, tmm4, tmm7", 18),
+                multiply!("tmm3, tmm5, tmm7", 19),
                 // Both largest ones.
                 "tileloadd tmm6, [{left} + {row}]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "prefetcht1 [{ahead} + 896]",
+                multiply!("tmm0, tmm4, tmm6", 20),
+                multiply!("tmm2, tmm5, tmm6", 21),
                 "tileloadd tmm7, [{right} + {row}]",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "prefetcht1 [{ahead} + 960]",
-                "tdpbf16ps tmm3, tmm5, tmm7",
+                multiply!("tmm1, tmm4, tmm7", 22),
+                multiply!("tmm3, tmm5, tmm7", 23),
                 "add {top}, 3072",
                 "add {bottom}, 3072",
                 "add {left}, 3072",
                 "add {right}, 3072",
-                "add {ahead}, 1024",
+                "add {ahead}, 1536",
                 "dec {rounds}",
                 "jnz 2b",
                 "tilestored [{block} + {row}], tmm0",

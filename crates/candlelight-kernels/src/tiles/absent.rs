@@ -1,7 +1,8 @@
 //! No unit: another processor or system, or an interpreter.
 
-use super::Multiply;
-use super::block::{Block, Step};
+use super::block::Step;
+use super::{Multiply, Place};
+use crate::gemm::Onto;
 
 /// A unit that is not there.
 #[derive(Clone, Copy, Debug)]
@@ -18,7 +19,7 @@ impl Unit {
 }
 
 impl Multiply for Unit {
-    fn multiply(&self, _: [&[Step]; 2], _: [&[Step]; 2], _: &mut Block, _: &[Step]) {
+    fn multiply(&self, _: Onto, _: Place, _: [&[Step]; 2], _: [&[Step]; 2], _: &[Step]) {
         match *self {}
     }
 }

@@ -19,21 +19,13 @@ impl Step {
     pub const ZERO: Self = Self([[0; LINES * PAIRS]; 3]);
 }
 
-/// A product of 32 rows and 32 columns: the quarters top left, top right, bottom left, bottom right.
+/// A product of 32 rows and 32 columns.
 #[derive(Clone, Debug, PartialEq)]
 #[repr(C, align(64))]
-pub(super) struct Block(pub [[[f32; LINES]; LINES]; 4]);
+pub(super) struct Block(pub [[f32; SIDE]; SIDE]);
 
 impl Default for Block {
     fn default() -> Self {
-        Self([[[0.0; LINES]; LINES]; 4])
-    }
-}
-
-impl Block {
-    /// Both halves of a row.
-    pub fn row(&self, row: usize) -> [&[f32; LINES]; 2] {
-        let quarter = 2 * (row / LINES);
-        [&self.0[quarter][row % LINES], &self.0[quarter + 1][row % LINES]]
+        Self([[0.0; SIDE]; SIDE])
     }
 }

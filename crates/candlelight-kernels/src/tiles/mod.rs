@@ -18,12 +18,10 @@ mod unit;
 
 use crate::Threads;
 use crate::gemm::{Matrix, Onto};
-use crate::simd::vectorized;
-use block::{Block, LINES, SIDE, Step};
+use block::{Block, SIDE, Step};
 use pack::{Packed, Side};
 use rayon::prelude::*;
 use std::cell::Cell;
-use std::mem::MaybeUninit;
 use std::ops::Range;
 pub(crate) use unit::Unit;
 
@@ -37,8 +35,9 @@ const COLUMNS: usize = 1536;
 
 /// What multiplies blocks of split numbers.
 trait Multiply {
-    /// The product of 32 rows and 32 columns. What lies at the start of `ahead` is needed soon.
-    fn multiply(&self, rows: [&[Step]; 2], columns: [&[Step]; 2], block: &mut Block, ahead: &[Step]);
+    /// The product of 32 rows and 32 columns, written onto a place of that size. What lies at the start of `ahead` is needed
+    /// soon.
+    fn multiply(&self, onto: Onto, place: Place, rows: [&[Step]; 2], columns: [&[Step]; 2], ahead: &[Step]);
 }
 
 /// Where a product is written: rows of `columns` elements, `stride` apart.
@@ -62,6 +61,10 @@ impl Place {
         Self { start, stride, rows, columns }
     }
 
+    fn of(block: &mut Block) -> Self {
+        Self { start: block.0.as_mut_ptr().cast(), stride: SIDE, rows: SIDE, columns: SIDE }
+    }
+
     /// The part of these rows and columns.
     fn part(self, rows: Range<usize>, columns: Range<usize>) -> Self {
         assert!(rows.end <= self.rows && columns.end <= self.columns, "a part of the place");
@@ -69,35 +72,18 @@ impl Place {
         Self { start, rows: rows.len(), columns: columns.len(), ..self }
     }
 
-    /// Writes the block onto what is there.
-    #[inline(always)]
-    fn take(self, onto: Onto, block: &Block) {
-        for row in 0..self.rows.min(SIDE) {
-            let start = self.start.wrapping_add(row * self.stride).cast();
-            // SAFETY: a row of the place, whose elements nobody else has, as was promised when it was made.
-            let out = unsafe { std::slice::from_raw_parts_mut(start, self.columns) };
-            match onto {
-                Onto::Nothing => side_by_side(out, block.row(row), |out, sum| *out = MaybeUninit::new(sum)),
-                Onto::Sum => side_by_side(out, block.row(row), |out, sum| {
-                    // SAFETY: what is added to was written before, as was promised, too.
-                    unsafe { *out.assume_init_mut() += sum }
-                }),
-            }
-        }
+    /// Whether a block fills it.
+    fn is_whole(self) -> bool {
+        (self.rows, self.columns) == (SIDE, SIDE)
     }
-}
 
-/// Hands both halves of a row, as far as there is a place for them, to `each`.
-#[inline(always)]
-fn side_by_side(
-    out: &mut [MaybeUninit<f32>],
-    halves: [&[f32; LINES]; 2],
-    each: impl Fn(&mut MaybeUninit<f32>, f32),
-) {
-    for (out, half) in out.chunks_mut(LINES).zip(halves) {
-        match <&mut [_; LINES]>::try_from(&mut *out) {
-            Ok(out) => (0..LINES).for_each(|k| each(&mut out[k], half[k])),
-            Err(_) => out.iter_mut().zip(half).for_each(|(out, &sum)| each(out, sum)),
+    /// Copies as many rows and columns as there are here from another place, which has them.
+    fn copy(self, from: Self) {
+        assert!(self.rows <= from.rows && self.columns <= from.columns, "a part of the other place");
+        for row in 0..self.rows {
+            let [from, to] = [from, self].map(|place| place.start.wrapping_add(row * place.stride));
+            // SAFETY: rows of two places, which nobody else has and which do not overlap: one of them is a block.
+            unsafe { std::ptr::copy_nonoverlapping(from, to, self.columns) };
         }
     }
 }
@@ -166,14 +152,19 @@ fn add_up(unit: &impl Multiply, onto: Onto, place: Place, a: Matrix<f32>, b: Mat
 
 /// The product of the rows and columns that were split.
 fn multiply_blocks(unit: &impl Multiply, onto: Onto, place: Place, room: &mut Room) {
-    for (columns, right) in cut(place.columns, SIDE).zip(room.columns.pairs()) {
-        for (rows, left) in cut(place.rows, SIDE).zip(room.rows.pairs()) {
-            let ahead = room.columns.from(columns.start / SIDE + 1, rows.start / SIDE);
-            unit.multiply(left, right, &mut room.block, ahead);
-            vectorized(
-                #[inline(always)]
-                || place.part(rows, columns.clone()).take(onto, &room.block),
-            );
+    let Room { rows, columns, block } = room;
+    for (across, right) in cut(place.columns, SIDE).zip(columns.pairs()) {
+        for (down, left) in cut(place.rows, SIDE).zip(rows.pairs()) {
+            let ahead = columns.from(across.start / SIDE + 1, down.start / SIDE);
+            let part = place.part(down, across.clone());
+            let whole = if part.is_whole() { part } else { Place::of(block) };
+            if onto == Onto::Sum && !part.is_whole() {
+                whole.part(0..part.rows, 0..part.columns).copy(part);
+            }
+            unit.multiply(onto, whole, left, right, ahead);
+            if !part.is_whole() {
+                part.copy(whole);
+            }
         }
     }
 }

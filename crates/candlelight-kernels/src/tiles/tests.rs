@@ -10,13 +10,17 @@ const ROUNDING: f64 = 4e-7;
 struct Plain;
 
 impl Multiply for Plain {
-    fn multiply(&self, rows: [&[Step]; 2], columns: [&[Step]; 2], block: &mut Block, _: &[Step]) {
-        for (quarter, sums) in block.0.iter_mut().enumerate() {
-            for (i, j) in (0..LINES).flat_map(|i| (0..LINES).map(move |j| (i, j))) {
-                let steps = rows[quarter / 2].iter().zip(columns[quarter % 2]);
-                sums[i][j] = steps.map(|(row, column)| scalar(row, column, i, j)).sum();
-            }
+    fn multiply(&self, onto: Onto, place: Place, rows: [&[Step]; 2], columns: [&[Step]; 2], _: &[Step]) {
+        let mut block = Block::default();
+        if onto == Onto::Sum {
+            Place::of(&mut block).copy(place);
         }
+        for (i, j) in (0..SIDE).flat_map(|i| (0..SIDE).map(move |j| (i, j))) {
+            let steps = rows[i / LINES].iter().zip(columns[j / LINES]);
+            block.0[i][j] +=
+                steps.map(|(row, column)| scalar(row, column, i % LINES, j % LINES)).sum::<f32>();
+        }
+        place.copy(Place::of(&mut block));
     }
 }
 

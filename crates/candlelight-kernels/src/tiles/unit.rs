@@ -1,8 +1,9 @@
 //! Intel's AMX: eight registers of sixteen rows of 64 bytes, and an instruction that adds the product of two of them,
 //! full of bfloat16, to a third in single precision.
 
-use super::Multiply;
-use super::block::{Block, Step};
+use super::block::{LINES, Step};
+use super::{Multiply, Place};
+use crate::gemm::Onto;
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid, __cpuid_count};
 use std::marker::PhantomData;
@@ -93,23 +94,32 @@ macro_rules! soon {
 impl Multiply for Configured {
     fn multiply(
         &self,
+        onto: Onto,
+        place: Place,
         [top, bottom]: [&[Step]; 2],
         [left, right]: [&[Step]; 2],
-        block: &mut Block,
         ahead: &[Step],
     ) {
         assert!(
             !top.is_empty() && [bottom, left, right].iter().all(|steps| steps.len() == top.len()),
             "as many steps of all lines, and some"
         );
+        assert!(place.is_whole(), "a place for the whole block");
         // SAFETY: the registers are configured as sixteen rows of 64 bytes on this thread. Every round reads the three tiles
-        // of one step of each of the four, whose number is that of the rounds; what is stored is the whole of `block`.
+        // of one step of each of the four, whose number is that of the rounds; what is asked for ahead need not be there.
+        // What is loaded and stored are the 32 rows of 32 elements of the place, whose maker answers for it.
         unsafe {
             asm!(
                 "tilezero tmm0",
                 "tilezero tmm1",
                 "tilezero tmm2",
                 "tilezero tmm3",
+                "test {sum:e}, {sum:e}",
+                "jz 2f",
+                "tileloadd tmm0, [{upper} + {stride}]",
+                "tileloadd tmm1, [{upper} + {stride} + 64]",
+                "tileloadd tmm2, [{lower} + {stride}]",
+                "tileloadd tmm3, [{lower} + {stride} + 64]",
                 "2:",
                 // The smallest part of the rows and the largest of the columns.
                 "tileloadd tmm4, [{top} + {row} + 2048]",
@@ -162,17 +172,20 @@ impl Multiply for Configured {
                 "add {ahead}, 1536",
                 "dec {rounds}",
                 "jnz 2b",
-                "tilestored [{block} + {row}], tmm0",
-                "tilestored [{block} + {row} + 1024], tmm1",
-                "tilestored [{block} + {row} + 2048], tmm2",
-                "tilestored [{block} + {row} + 3072], tmm3",
+                "tilestored [{upper} + {stride}], tmm0",
+                "tilestored [{upper} + {stride} + 64], tmm1",
+                "tilestored [{lower} + {stride}], tmm2",
+                "tilestored [{lower} + {stride} + 64], tmm3",
                 top = inout(reg) top.as_ptr() => _,
                 bottom = inout(reg) bottom.as_ptr() => _,
                 left = inout(reg) left.as_ptr() => _,
                 right = inout(reg) right.as_ptr() => _,
                 ahead = inout(reg) ahead.as_ptr() => _,
                 rounds = inout(reg) top.len() => _,
-                block = in(reg) block,
+                sum = in(reg) u32::from(onto == Onto::Sum),
+                upper = in(reg) place.start,
+                lower = in(reg) place.start.wrapping_add(LINES * place.stride),
+                stride = in(reg) place.stride * size_of::<f32>(),
                 row = in(reg) 64usize,
                 out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
                 out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,

@@ -2,7 +2,8 @@
 //!
 //! Every kernel works on plain row-major slices, checks their lengths, runs in parallel over images or
 //! chunks, and has a naive twin in the tests. This is the only crate of the project that may hold `unsafe`:
-//! the call into [`gemm`](https://docs.rs/gemm), and new memory that threads write in parts.
+//! the call into [`gemm`](https://docs.rs/gemm), new memory that threads write in parts, and the instructions of a matrix
+//! unit.
 
 mod adaptive;
 mod affine;

@@ -49,8 +49,8 @@ pub(crate) struct Place {
     columns: usize,
 }
 
-// SAFETY: a place is handed to one thread at a time, or cut into parts that do not overlap.
-unsafe impl Send for Place {}
+// SAFETY: threads that share a place cut it into parts that do not overlap, and use their own.
+unsafe impl Sync for Place {}
 
 impl Place {
     /// # Safety
@@ -61,6 +61,7 @@ impl Place {
         Self { start, stride, rows, columns }
     }
 
+    /// A block, which nobody else uses as long as this place is used.
     fn of(block: &mut Block) -> Self {
         Self { start: block.0.as_mut_ptr().cast(), stride: SIDE, rows: SIDE, columns: SIDE }
     }
@@ -102,23 +103,17 @@ impl Unit {
         (a, b): (Matrix<f32>, Matrix<f32>),
         threads: Threads,
     ) {
-        match threads {
-            Threads::One => add_up(&self.configured(), onto, place, a, b),
-            Threads::All => {
-                let share =
-                    |lines: usize| lines.div_ceil(rayon::current_num_threads()).next_multiple_of(SIDE);
-                let (tall, wide) = (a.rows >= b.columns, a.rows < b.columns);
-                let rows = if tall { share(a.rows) } else { a.rows };
-                let columns = if wide { share(b.columns) } else { b.columns };
-                let parts: Vec<_> = cut(a.rows, rows)
-                    .flat_map(|r| cut(b.columns, columns).map(move |c| (r.clone(), c)))
-                    .map(|(r, c)| {
-                        (place.part(r.clone(), c.clone()), a.part(r, 0..a.columns), b.part(0..b.rows, c))
-                    })
-                    .collect();
-                parts.into_par_iter().for_each(|(place, a, b)| add_up(&self.configured(), onto, place, a, b));
-            }
+        if threads == Threads::One {
+            return add_up(&self.configured(), onto, place, a, b);
         }
+        let is_tall = a.rows >= b.columns;
+        let share = a.rows.max(b.columns).div_ceil(rayon::current_num_threads()).next_multiple_of(SIDE);
+        let shares: Vec<_> = cut(a.rows.max(b.columns), share).collect();
+        shares.into_par_iter().for_each(|part| {
+            let (rows, columns) = if is_tall { (part, 0..b.columns) } else { (0..a.rows, part) };
+            let place = place.part(rows.clone(), columns.clone());
+            add_up(&self.configured(), onto, place, a.part(rows, 0..a.columns), b.part(0..b.rows, columns));
+        });
     }
 }
 

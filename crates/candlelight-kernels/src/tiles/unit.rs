@@ -19,8 +19,13 @@ const AMX: u32 = 1 << 22 | 1 << 24;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unit(());
 
+#[allow(
+    unused_unsafe,
+    reason = "asking for the processor's name and parts is safe in newer versions of Rust"
+)]
 static GRANTED: LazyLock<bool> = LazyLock::new(|| {
-    let there = __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx & AMX == AMX;
+    // SAFETY: every processor of 64 bits answers, and the second question is asked where it has an answer.
+    let there = unsafe { __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx & AMX == AMX };
     // SAFETY: the call takes two numbers and touches no memory of the program.
     there && unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) } == 0
 });

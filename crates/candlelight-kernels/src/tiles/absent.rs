@@ -2,7 +2,6 @@
 
 use super::block::Step;
 use super::{Multiply, Place};
-use crate::gemm::Onto;
 
 /// A unit that is not there.
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +18,7 @@ impl Unit {
 }
 
 impl Multiply for Unit {
-    fn multiply(&self, _: Onto, _: Place, _: [&[Step]; 2], _: [&[Step]; 2], _: &[Step]) {
+    fn multiply(&self, _: Place, _: [&[Step]; 2], _: [&[Step]; 2], _: &[Step]) {
         match *self {}
     }
 }

@@ -19,6 +19,7 @@ mod unit;
 use crate::Threads;
 use crate::even::even_blocks;
 use crate::gemm::{Matrix, Onto};
+use crate::simd::vectorized;
 use block::{Block, SIDE, Step};
 use pack::{Packed, Side};
 use rayon::prelude::*;
@@ -36,9 +37,8 @@ const COLUMNS: usize = 1536;
 
 /// What multiplies blocks of split numbers.
 trait Multiply {
-    /// The product of 32 rows and 32 columns, written onto a place of that size. What lies at the start of `ahead` is needed
-    /// soon.
-    fn multiply(&self, onto: Onto, place: Place, rows: [&[Step]; 2], columns: [&[Step]; 2], ahead: &[Step]);
+    /// Writes the product of 32 rows and 32 columns. What lies at the start of `ahead` is needed soon.
+    fn multiply(&self, place: Place, rows: [&[Step]; 2], columns: [&[Step]; 2], ahead: &[Step]);
 }
 
 /// Where a product is written: rows of `columns` elements, `stride` apart.
@@ -79,15 +79,29 @@ impl Place {
         (self.rows, self.columns) == (SIDE, SIDE)
     }
 
-    /// Copies as many rows and columns as there are here from another place, which has them.
-    fn copy(self, from: Self) {
-        assert!(self.rows <= from.rows && self.columns <= from.columns, "a part of the other place");
-        for row in 0..self.rows {
-            let [from, to] = [from, self].map(|place| place.start.wrapping_add(row * place.stride));
-            // SAFETY: rows of two places, which nobody else has and which do not overlap: one of them is a block.
-            unsafe { std::ptr::copy_nonoverlapping(from, to, self.columns) };
+    /// Writes a block, or as much of it as there is place for.
+    fn take(self, onto: Onto, block: &Block) {
+        for (row, sums) in block.0[..self.rows].iter().enumerate() {
+            let start = self.start.wrapping_add(row * self.stride);
+            match onto {
+                // SAFETY: a row of the place, which nobody else has, and another of the block.
+                Onto::Nothing => unsafe { std::ptr::copy_nonoverlapping(sums.as_ptr(), start, self.columns) },
+                // SAFETY: a row of the place, which was written before, as was promised when it was made.
+                Onto::Sum => add(unsafe { std::slice::from_raw_parts_mut(start, self.columns) }, sums),
+            }
         }
     }
+}
+
+/// Adds as many numbers of a row as there is place for.
+fn add(out: &mut [f32], sums: &[f32; SIDE]) {
+    vectorized(
+        #[inline(always)]
+        || match <&mut [f32; SIDE]>::try_from(&mut *out) {
+            Ok(out) => out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum),
+            Err(_) => out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum),
+        },
+    );
 }
 
 impl Unit {
@@ -153,14 +167,13 @@ fn multiply_blocks(unit: &impl Multiply, onto: Onto, place: Place, room: &mut Ro
         for (down, left) in cut(place.rows, SIDE).zip(rows.pairs()) {
             let ahead = columns.from(across.start / SIDE + 1, down.start / SIDE);
             let part = place.part(down, across.clone());
-            let whole = if part.is_whole() { part } else { Place::of(block) };
-            if onto == Onto::Sum && !part.is_whole() {
-                whole.part(0..part.rows, 0..part.columns).copy(part);
+            if onto == Onto::Nothing && part.is_whole() {
+                unit.multiply(part, left, right, ahead);
+                continue;
             }
-            unit.multiply(onto, whole, left, right, ahead);
-            if !part.is_whole() {
-                part.copy(whole);
-            }
+            // A sum that is large would round every step of what is added to it: it gets the finished product.
+            unit.multiply(Place::of(block), left, right, ahead);
+            part.take(onto, block);
         }
     }
 }

@@ -3,7 +3,6 @@
 
 use super::block::{LINES, Step};
 use super::{Multiply, Place};
-use crate::gemm::Onto;
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid, __cpuid_count};
 use std::marker::PhantomData;
@@ -99,7 +98,6 @@ macro_rules! soon {
 impl Multiply for Configured {
     fn multiply(
         &self,
-        onto: Onto,
         place: Place,
         [top, bottom]: [&[Step]; 2],
         [left, right]: [&[Step]; 2],
@@ -112,19 +110,13 @@ impl Multiply for Configured {
         assert!(place.is_whole(), "a place for the whole block");
         // SAFETY: the registers are configured as sixteen rows of 64 bytes on this thread. Every round reads the three tiles
         // of one step of each of the four, whose number is that of the rounds; what is asked for ahead need not be there.
-        // What is loaded and stored are the 32 rows of 32 elements of the place, whose maker answers for it.
+        // What is stored are the 32 rows of 32 elements of the place, whose maker answers for it.
         unsafe {
             asm!(
                 "tilezero tmm0",
                 "tilezero tmm1",
                 "tilezero tmm2",
                 "tilezero tmm3",
-                "test {sum:e}, {sum:e}",
-                "jz 2f",
-                "tileloadd tmm0, [{upper} + {stride}]",
-                "tileloadd tmm1, [{upper} + {stride} + 64]",
-                "tileloadd tmm2, [{lower} + {stride}]",
-                "tileloadd tmm3, [{lower} + {stride} + 64]",
                 "2:",
                 // The smallest part of the rows and the largest of the columns.
                 "tileloadd tmm4, [{top} + {row} + 2048]",
@@ -187,7 +179,6 @@ impl Multiply for Configured {
                 right = inout(reg) right.as_ptr() => _,
                 ahead = inout(reg) ahead.as_ptr() => _,
                 rounds = inout(reg) top.len() => _,
-                sum = in(reg) u32::from(onto == Onto::Sum),
                 upper = in(reg) place.start,
                 lower = in(reg) place.start.wrapping_add(LINES * place.stride),
                 stride = in(reg) place.stride * size_of::<f32>(),

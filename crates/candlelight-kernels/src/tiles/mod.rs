@@ -80,6 +80,7 @@ impl Place {
     }
 
     /// Writes a block, or as much of it as there is place for.
+    #[inline(always)]
     fn take(self, onto: Onto, block: &Block) {
         for (row, sums) in block.0[..self.rows].iter().enumerate() {
             let start = self.start.wrapping_add(row * self.stride);
@@ -94,14 +95,12 @@ impl Place {
 }
 
 /// Adds as many numbers of a row as there is place for.
+#[inline(always)]
 fn add(out: &mut [f32], sums: &[f32; SIDE]) {
-    vectorized(
-        #[inline(always)]
-        || match <&mut [f32; SIDE]>::try_from(&mut *out) {
-            Ok(out) => out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum),
-            Err(_) => out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum),
-        },
-    );
+    match <&mut [f32; SIDE]>::try_from(&mut *out) {
+        Ok(out) => out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum),
+        Err(_) => out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum),
+    }
 }
 
 impl Unit {
@@ -173,7 +172,10 @@ fn multiply_blocks(unit: &impl Multiply, onto: Onto, place: Place, room: &mut Ro
             }
             // A sum that is large would round every step of what is added to it: it gets the finished product.
             unit.multiply(Place::of(block), left, right, ahead);
-            part.take(onto, block);
+            vectorized(
+                #[inline(always)]
+                || part.take(onto, block),
+            );
         }
     }
 }

@@ -51,7 +51,8 @@ impl<'a, T> Matrix<'a, T> {
             self.column_stride == 1 && range.end <= self.columns,
             "columns that are there, in whole rows"
         );
-        Self { data: self.data.get(range.start..).unwrap_or_default(), columns: range.len(), ..self }
+        let rows = self.rows;
+        self.part(0..rows, range)
     }
 
     /// The transposed view of the same data.
@@ -223,14 +224,17 @@ unsafe fn multiply_at<T: Element>(
     b: Matrix<T>,
     threads: Threads,
 ) {
-    if let Some((unit, a, b)) = T::single(a).zip(T::single(b)).and_then(|(a, b)| in_tiles(a, b)) {
+    if b.in_tiles
+        && let (Some(a), Some(b)) = (T::single(a), T::single(b))
+        && let Some(unit) = Unit::for_inner(a.columns)
+    {
         // SAFETY: the caller answers for the place, which has the rows of `a` and the columns of `b`.
         let place = unsafe { Place::new((out.cast(), stride), (a.rows, b.columns)) };
         return unit.product(onto, place, (a, b), threads);
     }
-    // SAFETY: `Matrix` can only be made over exactly rows * columns elements, row-major or transposed, or be some columns
-    // of such a one, so that every (i, j) of `a` and `b` is in bounds; the caller answers for `out`, which overlaps
-    // neither because nobody else has it; all strides are below isize::MAX because the slices exist.
+    // SAFETY: `Matrix` can only be made over exactly rows * columns elements, row-major or transposed, or be a part of such
+    // a one, and nobody changes its sizes, so that every (i, j) of `a` and `b` is in bounds; the caller answers for `out`,
+    // which overlaps neither because nobody else has it; all strides are below isize::MAX because the slices exist.
     unsafe {
         ::gemm::gemm(
             a.rows,
@@ -254,11 +258,6 @@ unsafe fn multiply_at<T: Element>(
             threads.into(),
         );
     }
-}
-
-/// The unit for this product, if there is one and it pays.
-fn in_tiles<'a>(a: Matrix<'a, f32>, b: Matrix<'a, f32>) -> Option<(Unit, Matrix<'a, f32>, Matrix<'a, f32>)> {
-    b.in_tiles.then(|| Unit::for_inner(a.columns))?.map(|unit| (unit, a, b))
 }
 
 #[cfg(test)]

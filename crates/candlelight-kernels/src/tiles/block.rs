@@ -11,7 +11,7 @@ pub(super) const SIDE: usize = 2 * LINES;
 
 /// Sixteen rows or columns of 32 inner elements, each element split into three: the largest part, the next, the rest. Of
 /// each, pairs of elements lie side by side; those of one row, or one pair of every column.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy)]
 #[repr(C, align(64))]
 pub(super) struct Step(pub [[u32; LINES * PAIRS]; 3]);
 
@@ -20,7 +20,6 @@ impl Step {
 }
 
 /// A product of 32 rows and 32 columns.
-#[derive(Clone, Debug, PartialEq)]
 #[repr(C, align(64))]
 pub(super) struct Block(pub [[f32; SIDE]; SIDE]);
 

@@ -87,19 +87,13 @@ impl Place {
             match onto {
                 // SAFETY: a row of the place, which nobody else has, and another of the block.
                 Onto::Nothing => unsafe { std::ptr::copy_nonoverlapping(sums.as_ptr(), start, self.columns) },
-                // SAFETY: a row of the place, which was written before, as was promised when it was made.
-                Onto::Sum => add(unsafe { std::slice::from_raw_parts_mut(start, self.columns) }, sums),
+                Onto::Sum => {
+                    // SAFETY: a row of the place, which was written before, as was promised when it was made.
+                    let out = unsafe { std::slice::from_raw_parts_mut(start, self.columns) };
+                    out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);
+                }
             }
         }
-    }
-}
-
-/// Adds as many numbers of a row as there is place for.
-#[inline(always)]
-fn add(out: &mut [f32], sums: &[f32; SIDE]) {
-    match <&mut [f32; SIDE]>::try_from(&mut *out) {
-        Ok(out) => out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum),
-        Err(_) => out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum),
     }
 }
 
@@ -120,9 +114,8 @@ impl Unit {
         if threads == Threads::One {
             return add_up(&self.configured(), onto, place, a, b);
         }
-        let is_tall = a.rows >= b.columns;
-        let share = a.rows.max(b.columns).div_ceil(rayon::current_num_threads()).next_multiple_of(SIDE);
-        let shares: Vec<_> = cut(a.rows.max(b.columns), share).collect();
+        let (is_tall, lines) = (a.rows >= b.columns, a.rows.max(b.columns));
+        let shares: Vec<_> = even(lines, lines.div_ceil(rayon::current_num_threads())).collect();
         shares.into_par_iter().for_each(|part| {
             let (rows, columns) = if is_tall { (part, 0..b.columns) } else { (0..a.rows, part) };
             let place = place.part(rows.clone(), columns.clone());
@@ -162,8 +155,8 @@ fn add_up(unit: &impl Multiply, onto: Onto, place: Place, a: Matrix<f32>, b: Mat
 /// The product of the rows and columns that were split.
 fn multiply_blocks(unit: &impl Multiply, onto: Onto, place: Place, room: &mut Room) {
     let Room { rows, columns, block } = room;
-    for (across, right) in cut(place.columns, SIDE).zip(columns.pairs()) {
-        for (down, left) in cut(place.rows, SIDE).zip(rows.pairs()) {
+    for (across, right) in even(place.columns, SIDE).zip(columns.pairs()) {
+        for (down, left) in even(place.rows, SIDE).zip(rows.pairs()) {
             let ahead = columns.from(across.start / SIDE + 1, down.start / SIDE);
             let part = place.part(down, across.clone());
             if onto == Onto::Nothing && part.is_whole() {
@@ -182,11 +175,6 @@ fn multiply_blocks(unit: &impl Multiply, onto: Onto, place: Place, room: &mut Ro
 
 /// `0..len` in parts of about `size`, whole blocks but for the last: few rows over would cost as much as many.
 fn even(len: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
-    let blocks = even_blocks(len.div_ceil(SIDE), size / SIDE);
+    let blocks = even_blocks(len.div_ceil(SIDE), size.div_ceil(SIDE).max(1));
     blocks.map(move |blocks| blocks.start * SIDE..(blocks.end * SIDE).min(len))
-}
-
-/// `0..len` in parts of `size`, the last of them what is left.
-fn cut(len: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..len).step_by(size.max(1)).map(move |start| start..(start + size).min(len))
 }

@@ -6,7 +6,7 @@ use crate::simd::vectorized;
 use std::ops::Range;
 
 /// Which factor of a product lines are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(super) enum Side {
     /// Rows of the left one.
     Left,

@@ -88,6 +88,11 @@ impl From<Threads> for Parallelism {
     }
 }
 
+/// The threads that work for the caller. One that is a worker has its own share of the threads' work.
+pub(crate) fn workers() -> usize {
+    if rayon::current_thread_index().is_some() { 1 } else { rayon::current_num_threads() }
+}
+
 /// What a product is written onto.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Onto {

@@ -1,5 +1,5 @@
 use crate::Element;
-use crate::gemm::{Matrix, Threads, product};
+use crate::gemm::{Matrix, Threads, product, workers};
 use crate::room::written;
 use crate::simd::vectorized;
 
@@ -16,7 +16,7 @@ pub fn linear<T: Element>(x: &[T], matrix: Matrix<T>, bias: Option<&[T]>) -> Vec
     let rows = x.len() / inputs.max(1);
     assert_eq!(x.len(), rows * inputs, "whole rows");
     assert!(bias.is_none_or(|bias| bias.len() == outputs), "a bias for every output");
-    let each = rows.div_ceil(rayon::current_num_threads());
+    let each = rows.div_ceil(workers());
     let (together, threads) =
         if each < ROWS_PER_THREAD { (rows, Threads::All) } else { (each, Threads::One) };
     written(

@@ -5,7 +5,7 @@ use super::encoder::Kept;
 use super::maps::{channels_first, channels_last};
 use super::workspace::{Buffer, Spaces, Workspace};
 use super::{Asked, Chain, End, Maps, Step};
-use crate::gemm::Onto;
+use crate::gemm::{Onto, workers};
 use crate::{Element, Threads, even_share};
 use rayon::prelude::*;
 
@@ -220,11 +220,6 @@ impl<T: Element> Passed<T> {
         let parts = parts.collect();
         (dx, parts)
     }
-}
-
-/// The threads that work for the caller. One that is a worker has its own share of the threads' work.
-fn workers() -> usize {
-    if rayon::current_thread_index().is_some() { 1 } else { rayon::current_num_threads() }
 }
 
 /// Who works on a part, if there are so many: all threads where there are fewer parts than threads.

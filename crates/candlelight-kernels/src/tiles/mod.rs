@@ -13,6 +13,7 @@ mod block;
 mod pack;
 #[cfg(test)]
 mod tests;
+mod turn;
 #[cfg_attr(not(all(target_arch = "x86_64", target_os = "linux", not(miri))), path = "absent.rs")]
 mod unit;
 

@@ -1,6 +1,7 @@
 //! Numbers split into three and laid out as tiles.
 
 use super::block::{INNER, LINES, PAIRS, SIDE, Step};
+use super::turn::turned;
 use crate::gemm::Matrix;
 use crate::simd::vectorized;
 use std::ops::Range;
@@ -74,23 +75,36 @@ fn within(range: Range<usize>, len: usize) -> Range<usize> {
 #[inline(always)]
 fn arrange(side: Side, lines: Matrix<f32>, step: &mut Step) {
     match (side, lines.column_stride == 1) {
-        (Side::Left, true) => by_line(lines, step, |line, pair| line * PAIRS + pair),
+        (Side::Left, true) => by_line(lines, step),
         (Side::Left, false) => by_pair(lines, step, |line, pair| line * PAIRS + pair),
-        (Side::Right, true) => by_line(lines, step, |line, pair| pair * LINES + line),
+        (Side::Right, true) => by_square(lines, step),
         (Side::Right, false) => by_pair(lines, step, |line, pair| pair * LINES + line),
     }
 }
 
-/// Lines that lie side by side.
+/// Lines that lie side by side, whose pairs lie side by side then.
 #[inline(always)]
-fn by_line(lines: Matrix<f32>, step: &mut Step, at: impl Fn(usize, usize) -> usize) {
+fn by_line(lines: Matrix<f32>, step: &mut Step) {
     for line in 0..LINES {
-        let values: [f32; INNER] = match line < lines.rows {
-            true => padded(&lines.data[line * lines.row_stride..], lines.columns),
-            false => [0.0; INNER],
-        };
+        let values: [f32; INNER] = row_of(lines, line);
         for pair in 0..PAIRS {
-            split([values[2 * pair], values[2 * pair + 1]], step, at(line, pair));
+            split([values[2 * pair], values[2 * pair + 1]], step, line * PAIRS + pair);
+        }
+    }
+}
+
+/// Lines that lie side by side, of which each pair lies side by side for all of them then.
+#[inline(always)]
+fn by_square(lines: Matrix<f32>, step: &mut Step) {
+    for half in 0..2 {
+        let columns = within(half * LINES..(half + 1) * LINES, lines.columns);
+        let square = lines.part(0..lines.rows, columns);
+        let inner = turned(std::array::from_fn(|line| row_of(square, line)));
+        for pair in 0..LINES / 2 {
+            let (even, odd) = (inner[2 * pair], inner[2 * pair + 1]);
+            for line in 0..LINES {
+                split([even[line], odd[line]], step, (half * LINES / 2 + pair) * LINES + line);
+            }
         }
     }
 }
@@ -99,19 +113,21 @@ fn by_line(lines: Matrix<f32>, step: &mut Step, at: impl Fn(usize, usize) -> usi
 #[inline(always)]
 fn by_pair(lines: Matrix<f32>, step: &mut Step, at: impl Fn(usize, usize) -> usize) {
     for pair in 0..PAIRS {
-        let (even, odd) = (row_of(lines, 2 * pair), row_of(lines, 2 * pair + 1));
+        let inner = lines.transposed();
+        let (even, odd): ([f32; LINES], [f32; LINES]) =
+            (row_of(inner, 2 * pair), row_of(inner, 2 * pair + 1));
         for line in 0..LINES {
             split([even[line], odd[line]], step, at(line, pair));
         }
     }
 }
 
-/// An inner element of every line.
+/// A row whose elements lie side by side, and zeros.
 #[inline(always)]
-fn row_of(lines: Matrix<f32>, inner: usize) -> [f32; LINES] {
-    match inner < lines.columns {
-        true => padded(&lines.data[inner * lines.column_stride..], lines.rows),
-        false => [0.0; LINES],
+fn row_of<const N: usize>(matrix: Matrix<f32>, row: usize) -> [f32; N] {
+    match row < matrix.rows {
+        true => padded(&matrix.data[row * matrix.row_stride..], matrix.columns),
+        false => [0.0; N],
     }
 }
 

@@ -49,6 +49,15 @@ fn last(x: &Tensor) -> Option<Arc<Made>> {
     })
 }
 
+/// Runs `f` as if nothing had run before, and what was here before goes on as if `f` had not run: a worker that waits inside
+/// a layer does other work, and which layers become one node must not depend on when.
+pub(crate) fn apart<R>(f: impl FnOnce() -> R) -> R {
+    let before = LAST.take();
+    let result = f();
+    LAST.set(before);
+    result
+}
+
 /// [`vjp`](crate::vjp()) of a frozen layer that is linear, `back` its pull-back; nothing else shares `output`. A layer that
 /// runs next, and directly on the output, may become one node with it: see [`scale_behind`] and [`vjp_behind`].
 pub(crate) fn linear(x: &Tensor, output: Tensor, back: impl Back + 'static) -> Result<Tensor> {
@@ -138,6 +147,18 @@ mod tests {
         // (3a)² + 3a has the gradient 18a + 3.
         assert_eq!(y.sum_all()?.backward()?.get(&a).unwrap().to_vec1::<f64>()?, [21.0, 39.0]);
         assert_eq!(ran.load(Ordering::Relaxed), 2);
+        Ok(())
+    }
+
+    #[test]
+    fn other_work_in_between_changes_nothing() -> Result<()> {
+        let ((a, b), ran) = (pair()?, Arc::default());
+        let first = scaled(&a, 3.0, &ran)?;
+        apart(|| {
+            assert!(last(&first).is_none());
+            scaled(&b, 2.0, &ran)
+        })?;
+        assert!(last(&first).is_some());
         Ok(())
     }
 

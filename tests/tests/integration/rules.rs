@@ -5,8 +5,8 @@ use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use candlelight_core::nn::{self, Activation, BatchNorm, Conv2d, Conv2dConfig, Linear, Module, ModuleT};
 use candlelight_core::{
-    Bias, Bounds, Composite, Error, ExcitationBackprop, Explain, Kind, Ledger, Lrp, Model, Rule, STABILISER,
-    Selector,
+    Bias, Bounds, Budget, Composite, Error, ExcitationBackprop, Explain, Kind, Ledger, Lrp, Model, Query,
+    Rule, STABILISER, Selector,
 };
 use candlelight_models::resnet::Block;
 use candlelight_models::{ResNetConfig, bundled};
@@ -233,6 +233,24 @@ fn conv(channels: (usize, usize), padding: usize, seed: u64) -> Result<Conv2d> {
     let weight = noise(&[channels.1, channels.0, 3, 3], seed)?;
     let config = Conv2dConfig { padding, ..Default::default() };
     Ok(Conv2d::new(weight, Some(noise(&[channels.1], seed + 1)?), config).at("conv"))
+}
+
+#[test]
+fn the_books_of_every_row_are_its_own_however_many_run_at_once() -> Result<()> {
+    let (conv, x) = (conv((2, 3), 1, 1)?, noise(&[13, 2, 6, 6], 3)?);
+    let model = |x: &Tensor| {
+        Activation::Relu.forward(&conv.forward(x)?)?.flatten_from(1)?.narrow(1, 30, 4)?.contiguous()
+    };
+    let ledger = |rows: usize| {
+        let query = Query::from(&x).budget(Budget::Rows(rows));
+        Lrp::default().attribute(&model, &query)?.convergence().ledger.clone().context("no ledger")
+    };
+    let alone = ledger(1)?;
+    ensure!(alone.score.windows(2).all(|pair| pair[0] != pair[1]), "rows that can be told apart");
+    for rows in [2, 5, 13] {
+        ensure!(ledger(rows)? == alone, "{rows} rows at once");
+    }
+    Ok(())
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod weigh;
 pub use scale::Scale;
 
 use crate::error::continue_or_cancel;
-use crate::scope::{Rules, Tape, unwatched, weighed};
+use crate::scope::{Rules, Tape, holds, unwatched, weighed};
 use crate::target::{Resolved, check_one_per_row, top};
 use crate::{Budget, Cost, Error, Model, Progress, Query, Result, Target};
 use candle_core::{DType, Tensor, Var};
@@ -45,6 +45,14 @@ pub(crate) struct Run<'a> {
 pub(crate) struct Prediction {
     pub(crate) target: Resolved,
     pub(crate) scores: Vec<f64>,
+}
+
+/// Rows of the query after a pass forth and back.
+struct Differentiated {
+    /// With the books of this pass.
+    rules: Rules,
+    prediction: Prediction,
+    gradient: Tensor,
 }
 
 impl<'a> Run<'a> {
@@ -204,29 +212,41 @@ impl<'a> Run<'a> {
         let part = |index: usize| {
             let range = index * together..((index + 1) * together).min(count);
             let x = points.detach().narrow(0, range.start, range.len())?.contiguous()?;
-            unwatched(|| part(x, range))
+            let (result, held) = unwatched(|| weighed(|| part(x, range)));
+            Ok((result?, held))
         };
-        match count.div_ceil(together) {
-            1 => Ok(vec![part(0)?]),
-            parts => (0..parts).into_par_iter().map(part).collect(),
-        }
+        let parts: Vec<_> = match count.div_ceil(together) {
+            1 => vec![part(0)?],
+            parts => (0..parts).into_par_iter().map(part).collect::<Result<_>>()?,
+        };
+        holds(parts.iter().map(|(_, held)| held).sum());
+        Ok(parts.into_iter().map(|(result, _)| result).collect())
     }
 
     /// Score and gradient of the query's own rows, each in one pass.
     pub(crate) fn gradients_of_input(&mut self) -> Result<(Prediction, Tensor)> {
         let (mut predictions, mut gradients, mut done) = (Vec::new(), Vec::new(), 0);
-        let forward = |run: &Self, x: &Tensor| {
-            let x = Var::from_tensor(&x.contiguous()?)?;
-            Ok((run.outputs(&x, run.rules.forward(run.model, &x)?)?, x))
+        let differentiate = |run: &Self, x: &Tensor, from: usize| {
+            run.spread(x, |x, range| run.gradient_at(&x, from + range.start..from + range.end))
         };
-        while let Some((range, (outputs, x))) = self.part(done, forward)? {
-            let (prediction, scores) = self.resolve(&range, &outputs)?;
-            gradients.push(gradient(&scores, &x)?);
-            predictions.push(prediction);
+        while let Some((range, parts)) = self.part(done, |run, x| differentiate(run, x, done))? {
+            for Differentiated { rules, prediction, gradient } in parts {
+                self.rules.collect(rules);
+                predictions.push(prediction);
+                gradients.push(gradient);
+            }
             done = range.end;
             self.spent(Cost { forwards: range.len(), backwards: range.len() })?;
         }
         Ok((Prediction::join(predictions, self.query.asked()), Tensor::cat(&gradients, 0)?))
+    }
+
+    /// Score and gradient of `x`, the query's rows in `range`.
+    fn gradient_at(&self, x: &Tensor, range: Range<usize>) -> Result<Differentiated> {
+        let (x, rules) = (Var::from_tensor(x)?, self.rules.apart());
+        let outputs = self.outputs(&x, rules.forward(self.model, &x)?)?;
+        let (prediction, scores) = self.resolve(&range, &outputs)?;
+        Ok(Differentiated { rules, prediction, gradient: gradient(&scores, &x)? })
     }
 
     /// Runs `visit` on a tape of every part of the query, with the part's scores joined to the graph.

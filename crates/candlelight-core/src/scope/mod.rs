@@ -29,7 +29,7 @@ pub(crate) use rules::{Asking, Planned, Rules, account, obeys, rule_for, rules_i
 pub(crate) use tape::{Watch, watch};
 pub(crate) use trace::{Trace, leave, trace_of};
 
-use crate::Placement;
+use crate::{Placement, behind};
 use candle_core::{Result, Tensor, TensorId};
 use candlelight_kernels::Window;
 use std::cell::RefCell;
@@ -136,7 +136,7 @@ pub(crate) fn holds(bytes: usize) {
 /// Runs `f` where nobody watches: on a worker that may be in the middle of something else.
 pub(crate) fn unwatched<R>(f: impl FnOnce() -> R) -> R {
     let guard = guard::Guard::enter(None);
-    let result = f();
+    let result = behind::apart(f);
     drop(guard);
     result
 }

@@ -45,6 +45,18 @@ impl Rules {
         Self { shelf: Some(Arc::default()), ..self }
     }
 
+    /// The same rules with a shelf of their own, for a part of a query that runs beside others.
+    pub(crate) fn apart(&self) -> Self {
+        Self { shelf: self.shelf.is_some().then(Arc::default), ..self.clone() }
+    }
+
+    /// Puts the books of a part behind those that are here.
+    pub(crate) fn collect(&self, part: Self) {
+        if let (Some(shelf), Some(others)) = (&self.shelf, &part.shelf) {
+            lock(shelf).append(&mut lock(others));
+        }
+    }
+
     /// The ledger of all passes so far, those of consecutive parts of a query.
     pub(crate) fn ledger(&self, score: Vec<f64>, arrived: Vec<f64>) -> Ledger {
         let shelf = self.shelf.iter().flat_map(|shelf| std::mem::take(&mut *lock(shelf)));

@@ -17,10 +17,10 @@ use std::time::Duration;
 const SETTLE: Duration = Duration::from_millis(250);
 
 /// How both sides run. Their allocators, mimalloc and glibc's, keep what is freed, as far as they can be told: memory that
-/// goes back to the system is cleared again when the next pass asks for it, which costs either side 5 to 20 % of it. Threads
-/// of candle's own pool, which wait spinning beside those that work, soon sleep.
+/// goes back to the system is cleared again when the next pass asks for it, which costs either side 5 to 20 % of it. candle's
+/// own pool has no threads beside the workers', whom it would serve one after the other.
 const ENVIRONMENT: [(&str, &str); 4] = [
-    ("CANDLE_BARRIER_POOL_SPIN_LIMIT", "500"),
+    ("CANDLE_NUM_THREADS", "1"),
     ("MIMALLOC_PURGE_DELAY", "-1"),
     ("MALLOC_MMAP_THRESHOLD_", "33554432"),
     ("MALLOC_TRIM_THRESHOLD_", "34359738368"),

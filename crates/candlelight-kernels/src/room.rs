@@ -53,12 +53,6 @@ pub(crate) fn grown<T: Element>(room: &mut Vec<T>, len: usize) -> &mut [T] {
     &mut room[..len]
 }
 
-/// Rooms of these sizes in one, whatever they hold.
-pub(crate) fn rooms<T: Element, const N: usize>(room: &mut Vec<T>, sizes: [usize; N]) -> [&mut [T]; N] {
-    let mut rest = grown(room, sizes.iter().sum());
-    sizes.map(|size| rest.split_off_mut(..size).unwrap_or_default())
-}
-
 /// `len` elements, made in parallel: `make` gets every `chunk` of them with its index and full of zeros, and `init` is
 /// what a thread has for itself. Each thread touches the pages of its own chunks first and finds them in its cache, where
 /// `vec![0.0; len]` would bring all of them through one. Where there is nothing to make, `chunk` may be 0.
@@ -120,13 +114,6 @@ mod tests {
         assert_eq!(size(KEPT_BYTES), 0, "eight times as much as it keeps");
         let outer = Scratch::<f64>::take();
         assert!(outer.is_empty() && Scratch::<f64>::take().is_empty());
-    }
-
-    #[test]
-    fn rooms_lie_side_by_side() {
-        let mut room = vec![1.0, 2.0, 3.0];
-        let [a, b, c] = rooms(&mut room, [1, 0, 3]);
-        assert_eq!((&*a, &*b, &*c), (&[1.0][..], &[][..], &[2.0, 3.0, 0.0][..]));
     }
 
     proptest! {

@@ -7,7 +7,7 @@ use super::workers::Workers;
 use super::workspace::{Buffer, Workspace};
 use super::{Asked, Maps};
 use crate::gemm::{Onto, gemm_onto};
-use crate::room::rooms;
+use crate::room::grown;
 use crate::rows::{add_standardize_gradient, softmax_gradient_in_place, softmax_in_place, standardize_into};
 use crate::simd::vectorized;
 use crate::{Element, Matrix, Threads, gelu, gelu_derivative};
@@ -193,13 +193,10 @@ fn attend<T: Element>(tokens: Tokens, kept: &mut Kept<T>, out: &mut [T], space: 
     let (queries, keys_values) = (&kept.queries[..], &kept.keys_values[..]);
     let mut mixed = space.take(tokens.features_asked());
     let places = kept.probabilities.chunks_exact_mut(few * all).zip(mixed.chunks_exact_mut(few * depth));
-    space.workers().for_each(tokens.heads().zip(places), |room, (head, (p, mixed))| {
-        let [q, k, v] = rooms(room, [few * depth, all * depth, all * depth]);
-        head.gather(queries, Part::Asked, q);
-        head.gather(keys_values, Part::Key, k);
-        head.gather(keys_values, Part::Value, v);
-        let [k, v] = [&*k, &*v].map(|part| Matrix::new(part, all, depth));
-        gemm_onto(Onto::Nothing, p, Matrix::new(q, few, depth), k.transposed(), Threads::One);
+    space.workers().for_each(tokens.heads().zip(places), |_, (head, (p, mixed))| {
+        let q = head.view(queries, Part::Asked);
+        let [k, v] = [Part::Key, Part::Value].map(|part| head.view(keys_values, part));
+        gemm_onto(Onto::Nothing, p, q, k.transposed(), Threads::One);
         softmax_in_place(p, all);
         gemm_onto(Onto::Nothing, mixed, Matrix::new(p, few, all), v, Threads::One);
     });
@@ -223,14 +220,9 @@ fn attend_back<T: Element>(
     let places = at_queries.chunks_exact_mut(few * depth).zip(places);
     let heads = tokens.heads().zip(kept.probabilities.chunks_exact(few * all)).zip(places);
     space.workers().for_each(heads, |room, ((head, p), (at_queries, (at_keys, at_values)))| {
-        let (asked, whole) = (few * depth, all * depth);
-        let [q, go, k, v, dp] = rooms(room, [asked, asked, whole, whole, few * all]);
-        head.gather(&kept.queries, Part::Asked, q);
-        head.gather(&kept.keys_values, Part::Key, k);
-        head.gather(&kept.keys_values, Part::Value, v);
-        head.gather(g, Part::Asked, go);
-        let [q, go] = [&*q, &*go].map(|part| Matrix::new(part, few, depth));
-        let [k, v] = [&*k, &*v].map(|part| Matrix::new(part, all, depth));
+        let dp = grown(room, few * all);
+        let [q, go] = [&kept.queries, g].map(|rows| head.view(rows, Part::Asked));
+        let [k, v] = [Part::Key, Part::Value].map(|part| head.view(&kept.keys_values, part));
         gemm_onto(Onto::Nothing, at_values, Matrix::new(p, few, all).transposed(), go, Threads::One);
         gemm_onto(Onto::Nothing, dp, go, v.transposed(), Threads::One);
         softmax_gradient_in_place(p, dp, all);

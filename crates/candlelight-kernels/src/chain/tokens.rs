@@ -2,7 +2,7 @@
 
 use super::Maps;
 use super::blocks::add;
-use crate::Element;
+use crate::{Element, Matrix};
 
 /// How many tokens of each image go into a block, and how many are asked for behind it: the first ones.
 #[derive(Clone, Copy)]
@@ -91,13 +91,13 @@ impl Head {
         }
     }
 
-    pub fn gather<T: Copy>(&self, rows: &[T], part: Part, out: &mut [T]) {
+    /// Its tokens in `rows`, where they lie.
+    pub fn view<'a, T>(&self, rows: &'a [T], part: Part) -> Matrix<'a, T> {
         let (column, width, first) = self.place(part);
-        let depth = self.tokens.depth();
-        let image = rows.chunks_exact(width).skip(first);
-        image
-            .zip(out.chunks_exact_mut(depth))
-            .for_each(|(row, out)| out.copy_from_slice(&row[column..][..depth]));
+        let Tokens { all, asked, .. } = self.tokens;
+        let count = if let Part::Asked = part { asked } else { all };
+        let rows = Matrix::new(rows, rows.len() / width, width);
+        rows.part(first..first + count, column..column + self.tokens.depth())
     }
 
     pub fn scatter<T: Copy>(&self, x: &[T], part: Part, rows: &mut [T]) {

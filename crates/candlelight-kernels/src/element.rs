@@ -51,6 +51,8 @@ mod sealed {
         fn room() -> &'static LocalKey<Room<Self>>;
         /// The same matrix, if this is `f32`.
         fn single(matrix: Matrix<Self>) -> Option<Matrix<f32>>;
+        /// Numbers in single precision as this.
+        fn of_single(numbers: Vec<f32>) -> Vec<Self>;
     }
 
     thread_local! {
@@ -66,6 +68,10 @@ mod sealed {
         fn single(matrix: Matrix<Self>) -> Option<Matrix<f32>> {
             Some(matrix)
         }
+
+        fn of_single(numbers: Vec<f32>) -> Vec<Self> {
+            numbers
+        }
     }
 
     impl Sealed for f64 {
@@ -75,6 +81,10 @@ mod sealed {
 
         fn single(_: Matrix<Self>) -> Option<Matrix<f32>> {
             None
+        }
+
+        fn of_single(numbers: Vec<f32>) -> Vec<Self> {
+            numbers.into_iter().map(f64::from).collect()
         }
     }
 }

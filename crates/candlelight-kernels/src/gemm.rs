@@ -1,6 +1,6 @@
 use crate::Element;
 use crate::room::filled;
-use crate::tiles::{Place, Unit};
+use crate::tiles::{Place, Split, Unit};
 use ::gemm::Parallelism;
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -136,6 +136,20 @@ pub fn gemm_onto<T: Element>(onto: Onto, out: &mut [T], a: Matrix<T>, b: Matrix<
         true => multiply_above_zeros(onto, out, a, b, threads),
         false => multiply(onto, out, a, b, threads),
     }
+}
+
+/// [`gemm_onto`] with a right factor that was split before.
+///
+/// # Panics
+/// As of [`gemm_onto`]; if `a` is not in single precision.
+pub(crate) fn gemm_split<T: Element>(onto: Onto, out: &mut [T], a: Matrix<T>, b: &Split, threads: Threads) {
+    let (inner, columns) = b.size();
+    assert_eq!(a.columns, inner, "the inner sizes of the product must agree");
+    assert_eq!(out.len(), a.rows * columns, "the product needs rows x columns elements");
+    let single = T::single(a).expect("what is split is in single precision");
+    // SAFETY: `out` is borrowed mutably, and has the elements of the product, which are `f32` as those of `a` are.
+    let place = unsafe { Place::new((out.as_mut_ptr().cast(), columns), (a.rows, columns)) };
+    b.unit().product(onto, place, (single, b.columns()), threads);
 }
 
 /// a · b in memory that nobody has written yet.

@@ -11,9 +11,9 @@ pub(super) const SIDE: usize = 2 * LINES;
 
 /// Sixteen rows or columns of 32 inner elements, each element split into three: the largest part, the next, the rest. Of
 /// each, pairs of elements lie side by side; those of one row, or one pair of every column.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
-pub(super) struct Step(pub [[u32; LINES * PAIRS]; 3]);
+pub(crate) struct Step(pub [[u32; LINES * PAIRS]; 3]);
 
 impl Step {
     pub const ZERO: Self = Self([[0; LINES * PAIRS]; 3]);

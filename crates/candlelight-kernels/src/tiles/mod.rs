@@ -11,6 +11,7 @@
 
 mod block;
 mod pack;
+mod split;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -22,8 +23,9 @@ use crate::even::even_blocks;
 use crate::gemm::{Matrix, Onto};
 use crate::simd::vectorized;
 use block::{Block, SIDE, Step};
-use pack::{Packed, Side};
+use pack::{Lines, Packed, Side};
 use rayon::prelude::*;
+pub(crate) use split::Split;
 use std::cell::Cell;
 use std::ops::Range;
 pub(crate) use unit::Unit;
@@ -109,19 +111,54 @@ impl Unit {
         self,
         onto: Onto,
         place: Place,
-        (a, b): (Matrix<f32>, Matrix<f32>),
+        (a, b): (Matrix<f32>, impl Right),
         threads: Threads,
     ) {
         if threads == Threads::One {
             return add_up(&self.configured(), onto, place, a, b);
         }
-        let (is_tall, lines) = (a.rows >= b.columns, a.rows.max(b.columns));
+        let (is_tall, lines) = (a.rows >= b.count(), a.rows.max(b.count()));
         let shares: Vec<_> = even(lines, lines.div_ceil(rayon::current_num_threads())).collect();
         shares.into_par_iter().for_each(|part| {
-            let (rows, columns) = if is_tall { (part, 0..b.columns) } else { (0..a.rows, part) };
+            let (rows, columns) = if is_tall { (part, 0..b.count()) } else { (0..a.rows, part) };
             let place = place.part(rows.clone(), columns.clone());
-            add_up(&self.configured(), onto, place, a.part(rows, 0..a.columns), b.part(0..b.rows, columns));
+            add_up(&self.configured(), onto, place, a.part(rows, 0..a.columns), b.part(columns));
         });
+    }
+}
+
+/// The right factor of a product.
+pub(crate) trait Right: Copy + Sync {
+    /// How many columns it has.
+    fn count(&self) -> usize;
+    /// Some columns.
+    fn part(self, columns: Range<usize>) -> Self;
+    /// Some columns of a block of inner elements, split; those that are not yet are split into `room`.
+    fn lines<'a>(
+        &'a self,
+        block: (usize, Range<usize>),
+        columns: Range<usize>,
+        room: &'a mut Packed,
+    ) -> Lines<'a>;
+}
+
+impl Right for Matrix<'_, f32> {
+    fn count(&self) -> usize {
+        self.columns
+    }
+
+    fn part(self, columns: Range<usize>) -> Self {
+        Matrix::part(self, 0..self.rows, columns)
+    }
+
+    fn lines<'a>(
+        &'a self,
+        (_, inner): (usize, Range<usize>),
+        columns: Range<usize>,
+        room: &'a mut Packed,
+    ) -> Lines<'a> {
+        room.fill(Side::Right, Matrix::part(*self, inner, columns).transposed());
+        room.lines()
     }
 }
 
@@ -138,15 +175,17 @@ thread_local! {
 }
 
 /// a · b, on this thread.
-fn add_up(unit: &impl Multiply, onto: Onto, place: Place, a: Matrix<f32>, b: Matrix<f32>) {
+fn add_up(unit: &impl Multiply, onto: Onto, place: Place, a: Matrix<f32>, b: impl Right) {
     let mut room = ROOM.take().unwrap_or_default();
-    for inner in even(a.columns, INNER) {
-        let onto = if inner.start == 0 { onto } else { Onto::Sum };
-        for columns in even(b.columns, COLUMNS) {
-            room.columns.fill(Side::Right, b.part(inner.clone(), columns.clone()).transposed());
+    let Room { rows: left, columns: right, block } = &mut room;
+    for (index, inner) in even(a.columns, INNER).enumerate() {
+        let onto = if index == 0 { onto } else { Onto::Sum };
+        for columns in even(b.count(), COLUMNS) {
+            let right = b.lines((index, inner.clone()), columns.clone(), right);
             for rows in even(a.rows, ROWS) {
-                room.rows.fill(Side::Left, a.part(rows.clone(), inner.clone()));
-                multiply_blocks(unit, onto, place.part(rows, columns.clone()), &mut room);
+                left.fill(Side::Left, a.part(rows.clone(), inner.clone()));
+                let place = place.part(rows, columns.clone());
+                multiply_blocks(unit, onto, place, (left.lines(), right), block);
             }
         }
     }
@@ -154,8 +193,13 @@ fn add_up(unit: &impl Multiply, onto: Onto, place: Place, a: Matrix<f32>, b: Mat
 }
 
 /// The product of the rows and columns that were split.
-fn multiply_blocks(unit: &impl Multiply, onto: Onto, place: Place, room: &mut Room) {
-    let Room { rows, columns, block } = room;
+fn multiply_blocks(
+    unit: &impl Multiply,
+    onto: Onto,
+    place: Place,
+    (rows, columns): (Lines, Lines),
+    block: &mut Block,
+) {
     for (across, right) in even(place.columns, SIDE).zip(columns.pairs()) {
         for (down, left) in even(place.rows, SIDE).zip(rows.pairs()) {
             let ahead = columns.from(across.start / SIDE + 1, down.start / SIDE);

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 /// Which factor of a product lines are.
 #[derive(Clone, Copy)]
-pub(super) enum Side {
+pub(crate) enum Side {
     /// Rows of the left one.
     Left,
     /// Columns of the right one.
@@ -17,8 +17,8 @@ pub(super) enum Side {
 
 /// Lines, sixteen by sixteen: the steps along the inner axis of the first sixteen, then of the next. There is an even
 /// number of sixteens, and what is missing is zeros.
-#[derive(Default)]
-pub(super) struct Packed {
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Packed {
     steps: Vec<Step>,
     /// Steps of sixteen lines.
     each: usize,
@@ -53,16 +53,52 @@ impl Packed {
         );
     }
 
+    /// The lines.
+    pub fn lines(&self) -> Lines<'_> {
+        Lines { steps: &self.steps[..self.each * self.sixteens], each: self.each }
+    }
+
+    /// Writes the numbers of `count` right lines: the first elements of all, the second, and so on.
+    pub fn whole(&self, count: usize, out: &mut [f32]) {
+        vectorized(
+            #[inline(always)]
+            || {
+                for (row, out) in out.chunks_exact_mut(count.max(1)).enumerate() {
+                    let (step, at) = (row / INNER, row % INNER / 2 * LINES);
+                    for (sixteen, out) in out.chunks_mut(LINES).enumerate() {
+                        let Step(parts) = &self.steps[sixteen * self.each + step];
+                        let parts = parts.each_ref().map(|part| part[at..].first_chunk());
+                        let numbers = whole(parts.map(|part| part.unwrap_or(&[0; LINES])), row % 2 == 1);
+                        out.copy_from_slice(&numbers[..out.len()]);
+                    }
+                }
+            },
+        );
+    }
+}
+
+/// Lines that were split.
+#[derive(Clone, Copy)]
+pub(crate) struct Lines<'a> {
+    steps: &'a [Step],
+    each: usize,
+}
+
+impl<'a> Lines<'a> {
+    /// Some of them, whole 32 but for the last.
+    pub fn part(self, lines: Range<usize>) -> Self {
+        let (start, end) = (lines.start / SIDE * 2, lines.end.div_ceil(SIDE) * 2);
+        Self { steps: &self.steps[start * self.each..end * self.each], ..self }
+    }
+
     /// The steps of the 32 lines at this index and of those behind, without so many quarters of theirs.
-    pub fn from(&self, pair: usize, quarters: usize) -> &[Step] {
+    pub fn from(self, pair: usize, quarters: usize) -> &'a [Step] {
         self.steps.get(pair * 2 * self.each + quarters * self.each / 2..).unwrap_or_default()
     }
 
     /// The steps of every 32 lines.
-    pub fn pairs(&self) -> impl Iterator<Item = [&[Step]; 2]> {
-        self.steps[..self.each * self.sixteens]
-            .chunks_exact(2 * self.each)
-            .map(|pair| pair.split_at(self.each).into())
+    pub fn pairs(self) -> impl Iterator<Item = [&'a [Step]; 2]> {
+        self.steps.chunks_exact(2 * self.each).map(move |pair| pair.split_at(self.each).into())
     }
 }
 
@@ -165,4 +201,12 @@ fn rounded(x: f32) -> f32 {
 #[inline(always)]
 fn joined([first, second]: [f32; 2]) -> u32 {
     first.to_bits() >> 16 | second.to_bits() & 0xffff_0000
+}
+
+/// The sums of the parts of the first number of every pair, or of the second.
+#[inline(always)]
+fn whole(parts: [&[u32; LINES]; 3], is_second: bool) -> [f32; LINES] {
+    let number = |pair: u32| f32::from_bits(if is_second { pair & 0xffff_0000 } else { pair << 16 });
+    let [large, middle, small] = parts.map(|part| part.map(number));
+    std::array::from_fn(|line| large[line] + (middle[line] + small[line]))
 }

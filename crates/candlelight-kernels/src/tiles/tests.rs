@@ -113,6 +113,37 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn what_is_split_makes_up_the_matrix_again(rows in 0usize..100, columns in 0usize..100) {
+        let data = numbers(rows * columns, 0.3);
+        for matrix in views(&data, rows, columns) {
+            let mut packed = Packed::default();
+            packed.fill(Side::Right, matrix.transposed());
+            let at = |i: usize, j: usize| matrix.data[i * matrix.row_stride + j * matrix.column_stride];
+            let expected: Vec<_> = (0..rows * columns).map(|k| at(k / columns, k % columns)).collect();
+            let mut found = vec![0.0; rows * columns];
+            packed.whole(columns, &mut found);
+            prop_assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn a_factor_that_was_split_before_gives_the_same_bits(
+        rows in 0usize..200, inner in prop_oneof![256usize..300, 1000usize..1600], columns in 0usize..100, all in any::<bool>(),
+    ) {
+        let (a, b) = (numbers(rows * inner, 0.7), numbers(inner * columns, 0.3));
+        for b in views(&b, inner, columns) {
+            let Some(split) = Split::new(b) else { return Ok(()) };
+            let (a, threads) = (Matrix::new(&a, rows, inner), if all { Threads::All } else { Threads::One });
+            let [mut expected, mut found] = [(); 2].map(|()| vec![0.0; rows * columns]);
+            split.unit().product(Onto::Nothing, place(&mut expected, rows, columns), (a, b), threads);
+            split.unit().product(Onto::Nothing, place(&mut found, rows, columns), (a, split.columns()), threads);
+            prop_assert_eq!(found, expected);
+        }
+    }
+}
+
 /// A matrix of one number, multiplied by one.
 fn times_one(unit: &impl Multiply, x: f32) -> f32 {
     let mut out = [0.0];

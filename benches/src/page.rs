@@ -187,7 +187,7 @@ fn grown(points: &[Point]) -> String {
         return String::new();
     }
     let mut text = "\n## Growth\n\nIntegrated Gradients, every point in a process of its own; memory is the peak of the resident size over \
-what the process held with the model and the images loaded. Raw: [`growth.csv`](../benches/record/growth.csv).\n"
+what the process held with the model and the images loaded, weights laid out for both ways. Raw: [`growth.csv`](../benches/record/growth.csv).\n"
         .to_owned();
     for axis in growth::AXES {
         let of: Vec<&Point> = points.iter().filter(|point| point.axis == axis.name).collect();

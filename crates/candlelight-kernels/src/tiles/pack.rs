@@ -64,12 +64,11 @@ impl Packed {
             #[inline(always)]
             || {
                 for (row, out) in out.chunks_exact_mut(count.max(1)).enumerate() {
-                    let (step, at) = (row / INNER, row % INNER / 2 * LINES);
+                    let (step, pair) = (row / INNER, row % INNER / 2);
                     for (sixteen, out) in out.chunks_mut(LINES).enumerate() {
                         let Step(parts) = &self.steps[sixteen * self.each + step];
-                        let parts = parts.each_ref().map(|part| part[at..].first_chunk());
-                        let numbers = whole(parts.map(|part| part.unwrap_or(&[0; LINES])), row % 2 == 1);
-                        out.copy_from_slice(&numbers[..out.len()]);
+                        let parts = parts.each_ref().map(|part| &part.as_chunks().0[pair]);
+                        out.copy_from_slice(&whole(parts, row % 2 == 1)[..out.len()]);
                     }
                 }
             },

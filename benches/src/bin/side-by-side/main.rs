@@ -107,8 +107,12 @@ fn main() -> Result<()> {
 
 fn compare(args: &Compare) -> Result<()> {
     let rivals = Rivals::known()?;
-    let rows: Vec<Row> = rivals.rows()?.into_iter().filter(|row| is_wanted(args, row)).collect();
-    ensure!(!rows.is_empty(), "no row is `{0}` or below `{0}`", args.rows.join("`, `"));
+    let all = rivals.rows()?;
+    for name in &args.rows {
+        ensure!(all.iter().any(|row| means(name, row)), "no row is `{name}` or below `{name}`");
+    }
+    let rows: Vec<Row> = all.into_iter().filter(|row| is_wanted(args, row)).collect();
+    ensure!(!rows.is_empty(), "all rows below `{}` are large: add `--full`", args.rows.join("`, `"));
     let folder = tempfile::tempdir()?;
     let python =
         (!args.without_peers).then(|| Python::new(args.python.as_deref(), folder.path())).transpose()?;
@@ -120,11 +124,15 @@ fn compare(args: &Compare) -> Result<()> {
 
 fn is_wanted(args: &Compare, row: &Row) -> bool {
     let is_in = args.full || row.extent == Extent::Quick;
-    let is_below = |name: &String| name.ends_with('/') && row.name.starts_with(name.as_str());
     if args.rows.is_empty() {
         return is_in;
     }
-    args.rows.contains(&row.name) || (is_in && args.rows.iter().any(is_below))
+    args.rows.contains(&row.name) || (is_in && args.rows.iter().any(|name| means(name, row)))
+}
+
+/// Whether the row has this name, or is below it.
+fn means(name: &str, row: &Row) -> bool {
+    name == row.name || name.ends_with('/') && row.name.starts_with(name)
 }
 
 /// Where today's rows are kept: beside the others, or here where the sources are elsewhere.

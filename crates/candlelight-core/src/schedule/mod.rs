@@ -53,6 +53,8 @@ struct Differentiated {
     rules: Rules,
     prediction: Prediction,
     gradient: Tensor,
+    /// Bytes that the pass forth held.
+    held: usize,
 }
 
 impl<'a> Run<'a> {
@@ -212,25 +214,25 @@ impl<'a> Run<'a> {
         let part = |index: usize| {
             let range = index * together..((index + 1) * together).min(count);
             let x = points.detach().narrow(0, range.start, range.len())?.contiguous()?;
-            let (result, held) = unwatched(|| weighed(|| part(x, range)));
-            Ok((result?, held))
+            unwatched(|| part(x, range))
         };
-        let parts: Vec<_> = match count.div_ceil(together) {
-            1 => vec![part(0)?],
-            parts => (0..parts).into_par_iter().map(part).collect::<Result<_>>()?,
-        };
-        holds(parts.iter().map(|(_, held)| held).sum());
-        Ok(parts.into_iter().map(|(result, _)| result).collect())
+        match count.div_ceil(together) {
+            1 => Ok(vec![part(0)?]),
+            parts => (0..parts).into_par_iter().map(part).collect(),
+        }
     }
 
     /// Score and gradient of the query's own rows, each in one pass.
     pub(crate) fn gradients_of_input(&mut self) -> Result<(Prediction, Tensor)> {
         let (mut predictions, mut gradients, mut done) = (Vec::new(), Vec::new(), 0);
         let differentiate = |run: &Self, x: &Tensor, from: usize| {
-            run.spread(x, |x, range| run.gradient_at(&x, from + range.start..from + range.end))
+            let parts =
+                run.spread(x, |x, range| run.gradient_at(&x, from + range.start..from + range.end))?;
+            holds(parts.iter().map(|part| part.held).sum());
+            Ok(parts)
         };
         while let Some((range, parts)) = self.part(done, |run, x| differentiate(run, x, done))? {
-            for Differentiated { rules, prediction, gradient } in parts {
+            for Differentiated { rules, prediction, gradient, .. } in parts {
                 self.rules.collect(rules);
                 predictions.push(prediction);
                 gradients.push(gradient);
@@ -244,9 +246,9 @@ impl<'a> Run<'a> {
     /// Score and gradient of `x`, the query's rows in `range`.
     fn gradient_at(&self, x: &Tensor, range: Range<usize>) -> Result<Differentiated> {
         let (x, rules) = (Var::from_tensor(x)?, self.rules.apart());
-        let outputs = self.outputs(&x, rules.forward(self.model, &x)?)?;
-        let (prediction, scores) = self.resolve(&range, &outputs)?;
-        Ok(Differentiated { rules, prediction, gradient: gradient(&scores, &x)? })
+        let (outputs, held) = weighed(|| rules.forward(self.model, &x));
+        let (prediction, scores) = self.resolve(&range, &self.outputs(&x, outputs?)?)?;
+        Ok(Differentiated { rules, prediction, gradient: gradient(&scores, &x)?, held })
     }
 
     /// Runs `visit` on a tape of every part of the query, with the part's scores joined to the graph.

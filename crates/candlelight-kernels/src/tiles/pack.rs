@@ -147,8 +147,8 @@ fn by_square(lines: Matrix<f32>, step: &mut Step) {
 /// Lines whose first elements lie side by side.
 #[inline(always)]
 fn by_pair(lines: Matrix<f32>, step: &mut Step, at: impl Fn(usize, usize) -> usize) {
+    let inner = lines.transposed();
     for pair in 0..PAIRS {
-        let inner = lines.transposed();
         let (even, odd): ([f32; LINES], [f32; LINES]) =
             (row_of(inner, 2 * pair), row_of(inner, 2 * pair + 1));
         for line in 0..LINES {

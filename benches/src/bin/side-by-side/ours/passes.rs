@@ -1,4 +1,4 @@
-//! Passes of the model, without a method.
+//! Passes of the model: forth, and forth and back.
 
 use super::Setup;
 use anyhow::Result;

@@ -1,6 +1,6 @@
 use crate::Element;
 use crate::room::filled;
-use crate::tiles::{Place, Split, Unit};
+use crate::tiles::{Place, Split};
 use ::gemm::Parallelism;
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -13,7 +13,6 @@ pub struct Matrix<'a, T> {
     pub(crate) columns: usize,
     pub(crate) row_stride: usize,
     pub(crate) column_stride: usize,
-    in_tiles: bool,
 }
 
 impl<'a, T> Matrix<'a, T> {
@@ -23,13 +22,7 @@ impl<'a, T> Matrix<'a, T> {
     /// If `data` does not hold exactly `rows * columns` elements.
     pub fn new(data: &'a [T], rows: usize, columns: usize) -> Self {
         assert_eq!(data.len(), rows * columns, "a {rows}x{columns} matrix needs that many elements");
-        Self { data, rows, columns, row_stride: columns, column_stride: 1, in_tiles: false }
-    }
-
-    /// The same matrix, as one that so many rows are multiplied by that splitting it pays, where the processor has a unit for
-    /// that: the weight of a fully connected layer.
-    pub(crate) fn in_tiles(self) -> Self {
-        Self { in_tiles: true, ..self }
+        Self { data, rows, columns, row_stride: columns, column_stride: 1 }
     }
 
     /// Some rows and columns.
@@ -143,13 +136,42 @@ pub fn gemm_onto<T: Element>(onto: Onto, out: &mut [T], a: Matrix<T>, b: Matrix<
 /// # Panics
 /// As of [`gemm_onto`]; if `a` is not in single precision.
 pub(crate) fn gemm_split<T: Element>(onto: Onto, out: &mut [T], a: Matrix<T>, b: &Split, threads: Threads) {
+    assert_eq!(out.len(), a.rows * b.size().1, "the product needs rows x columns elements");
+    // SAFETY: `out` is borrowed mutably, has as many elements as the product, and was written.
+    unsafe { split_at(onto, out.as_mut_ptr(), a, b, threads) };
+}
+
+/// [`product`] with a right factor that was split before.
+///
+/// # Panics
+/// As of [`gemm_split`].
+pub(crate) fn product_split<'a, T: Element>(
+    out: &'a mut [MaybeUninit<T>],
+    a: Matrix<T>,
+    b: &Split,
+    threads: Threads,
+) -> &'a mut [T] {
+    let (place, len) = (out.as_mut_ptr().cast::<T>(), out.len());
+    assert_eq!(len, a.rows * b.size().1, "the product needs rows x columns elements");
+    // SAFETY: `out` is borrowed mutably and has as many elements as the product, which is written onto nothing. That
+    // writes every one of them, so that they are a slice of `T`, borrowed for as long as `out` was.
+    unsafe {
+        split_at(Onto::Nothing, place, a, b, threads);
+        std::slice::from_raw_parts_mut(place, len)
+    }
+}
+
+/// The product with a right factor that was split, written from `out` on.
+///
+/// # Safety
+/// The elements of the product may be written there by nobody else, and if it is written onto a sum, were written before.
+unsafe fn split_at<T: Element>(onto: Onto, out: *mut T, a: Matrix<T>, b: &Split, threads: Threads) {
     let (inner, columns) = b.size();
     assert_eq!(a.columns, inner, "the inner sizes of the product must agree");
-    assert_eq!(out.len(), a.rows * columns, "the product needs rows x columns elements");
     let single = T::single(a).expect("what is split is in single precision");
-    // SAFETY: `out` is borrowed mutably, and has the elements of the product, which are `f32` as those of `a` are.
-    let place = unsafe { Place::new((out.as_mut_ptr().cast(), columns), (a.rows, columns)) };
-    b.unit().product(onto, place, (single, b.columns()), threads);
+    // SAFETY: the caller answers for the elements, which are `f32` as those of `a` are.
+    let place = unsafe { Place::new((out.cast(), columns), (a.rows, columns)) };
+    b.product(onto, place, single, threads);
 }
 
 /// a · b in memory that nobody has written yet.
@@ -243,14 +265,6 @@ unsafe fn multiply_at<T: Element>(
     b: Matrix<T>,
     threads: Threads,
 ) {
-    if b.in_tiles
-        && let (Some(a), Some(b)) = (T::single(a), T::single(b))
-        && let Some(unit) = Unit::for_inner(a.columns)
-    {
-        // SAFETY: the caller answers for the place, which has the rows of `a` and the columns of `b`.
-        let place = unsafe { Place::new((out.cast(), stride), (a.rows, b.columns)) };
-        return unit.product(onto, place, (a, b), threads);
-    }
     // SAFETY: `Matrix` can only be made over exactly rows * columns elements, row-major or transposed, or be a part of such
     // a one, and nobody changes its sizes, so that every (i, j) of `a` and `b` is in bounds; the caller answers for `out`,
     // which overlaps neither because nobody else has it; all strides are below isize::MAX because the slices exist.
@@ -314,7 +328,7 @@ mod tests {
             let b: Vec<T> = (0..inner * columns).map(|i| T::from_f64((f64::from(i) * 0.37).cos())).collect();
             let (inner, columns) = (inner as usize, columns as usize);
             let views = [Matrix::new(&b, inner, columns), Matrix::new(&b, columns, inner).transposed()];
-            for view in views.into_iter().chain(views.map(Matrix::in_tiles)) {
+            for view in views {
                 let sums = |rows: usize| (0..rows * columns).map(|i| T::from_f64((i as f64 * 0.11).cos()));
                 let mut whole: Vec<T> = sums(40).collect();
                 gemm(&mut whole, Matrix::new(&a, 40, inner), view, Threads::All);

@@ -1,18 +1,38 @@
 use crate::Element;
-use crate::gemm::{Matrix, Threads, product, workers};
+use crate::gemm::{Matrix, Threads, product, product_split, workers};
 use crate::room::written;
 use crate::simd::vectorized;
+use crate::tiles::Split;
 
 /// Rows from which on a thread multiplies its own: fewer, and bringing the matrix together for each of them costs more
 /// than sharing one product.
 const ROWS_PER_THREAD: usize = 64;
 
-/// Rows `x` times `matrix`, plus `bias`, which has a number for each of its columns.
+/// What rows are multiplied by.
+#[derive(Clone, Copy, Debug)]
+pub enum Factor<'a, T> {
+    /// A matrix.
+    Matrix(Matrix<'a, T>),
+    /// One in single precision that was split before.
+    Split(&'a Split),
+}
+
+impl<T: Element> Factor<'_, T> {
+    /// Rows and columns.
+    pub fn size(&self) -> (usize, usize) {
+        match self {
+            Self::Matrix(matrix) => matrix.size(),
+            Self::Split(split) => split.size(),
+        }
+    }
+}
+
+/// Rows `x` times `factor`, plus `bias`, which has a number for each of its columns.
 ///
 /// # Panics
-/// If `x` does not hold whole rows, or the bias has another length.
-pub fn linear<T: Element>(x: &[T], matrix: Matrix<T>, bias: Option<&[T]>) -> Vec<T> {
-    let (inputs, outputs) = matrix.size();
+/// If `x` does not hold whole rows, the bias has another length, or what was split has another type.
+pub fn linear<T: Element>(x: &[T], factor: Factor<T>, bias: Option<&[T]>) -> Vec<T> {
+    let (inputs, outputs) = factor.size();
     let rows = x.len() / inputs.max(1);
     assert_eq!(x.len(), rows * inputs, "whole rows");
     assert!(bias.is_none_or(|bias| bias.len() == outputs), "a bias for every output");
@@ -26,7 +46,10 @@ pub fn linear<T: Element>(x: &[T], matrix: Matrix<T>, bias: Option<&[T]>) -> Vec
         |(), part, room| {
             let rows = room.len() / outputs;
             let x = Matrix::new(&x[part * together * inputs..][..rows * inputs], rows, inputs);
-            let out = product(room, x, matrix.in_tiles(), threads);
+            let out = match factor {
+                Factor::Matrix(matrix) => product(room, x, matrix, threads),
+                Factor::Split(split) => product_split(room, x, split, threads),
+            };
             if let Some(bias) = bias {
                 add_to_rows(out, bias);
             }
@@ -58,7 +81,8 @@ mod tests {
             let x: Vec<f64> = (0..rows * inputs).map(|i| (i as f64 * 0.7).sin()).collect();
             let weight: Vec<f64> = (0..inputs * outputs).map(|i| (i as f64 * 0.3).cos()).collect();
             let bias: Vec<f64> = (0..outputs).map(|i| i as f64).collect();
-            let y = linear(&x, Matrix::new(&weight, outputs, inputs).transposed(), with_bias.then_some(&bias[..]));
+            let matrix = Matrix::new(&weight, outputs, inputs).transposed();
+            let y = linear(&x, Factor::Matrix(matrix), with_bias.then_some(&bias[..]));
             prop_assert_eq!(y.len(), rows * outputs);
             for (i, y) in y.iter().enumerate() {
                 let (row, o) = (i / outputs, i % outputs);

@@ -1,6 +1,7 @@
 //! Fully connected layer.
 
 use super::elements::{Number, computed, has_kernels, lend, matmul, with_element};
+use super::held::{Held, Way};
 use super::ruled;
 use super::{Module, VarBuilder, arguments, is_frozen, tracked};
 use crate::behind;
@@ -8,9 +9,12 @@ use crate::rules::affine::{Affine, Map, Side, plus};
 use crate::scope::Kind;
 use crate::vjp::vjp_of_fresh;
 use candle_core::{D, Result, Tensor};
-use candlelight_kernels::{self as kernels, Matrix};
+use candlelight_kernels::{self as kernels, Factor, Matrix, Split};
 
 /// y = x·Wᵀ + b.
+///
+/// On a processor with a matrix unit (Intel's AMX) a frozen weight is laid out for it when it is first multiplied, and once
+/// more for the first gradient: it must not be changed in place afterwards.
 ///
 /// # Shapes
 /// Input `[…, in]`, output `[…, out]`.
@@ -19,12 +23,13 @@ pub struct Linear {
     pub(super) weight: Tensor,
     pub(super) bias: Option<Tensor>,
     pub(super) name: String,
+    held: Held,
 }
 
 impl Linear {
     /// A layer with these parameters: `weight` `[out, in]`, `bias` `[out]`.
     pub fn new(weight: Tensor, bias: Option<Tensor>) -> Self {
-        Self { weight, bias, name: String::new() }
+        Self { weight, bias, name: String::new(), held: Held::default() }
     }
 
     /// The same layer, shown to the scope under a name.
@@ -46,11 +51,20 @@ impl Linear {
 impl Linear {
     /// The layer without a rule, joined to the graph.
     fn plain(&self, x: &Tensor) -> Result<Tensor> {
-        let (input, weight) = (x.detach(), self.weight.detach());
-        let y = Rows.output(&input, &weight, self.bias.as_ref().map(Tensor::detach).as_ref())?;
+        let (input, weight, bias) =
+            (x.detach(), self.weight.detach(), self.bias.as_ref().map(Tensor::detach));
         if is_frozen(&self.weight, &self.bias) {
-            return behind::linear(x, y, move |g: &Tensor| Rows.transpose(g, &weight));
+            let y = match self.held.split(&input, &weight, Way::Forth) {
+                Some(split) => by_split(&input, split, bias.as_ref())?,
+                None => Rows.output(&input, &weight, bias.as_ref())?,
+            };
+            let held = self.held.clone();
+            return behind::linear(x, y, move |g: &Tensor| match held.split(g, &weight, Way::Back) {
+                Some(split) => by_split(g, split, None),
+                None => Rows.transpose(g, &weight),
+            });
         }
+        let y = Rows.output(&input, &weight, bias.as_ref())?;
         let tracked = tracked(x, &self.weight, &self.bias);
         let pullback = move |_: &Tensor, g: &Tensor| {
             let dx = tracked[0].then(|| Rows.transpose(g, &weight)).transpose()?;
@@ -75,20 +89,18 @@ struct Rows;
 
 impl Map for Rows {
     fn product(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        multiplied(x, weight, Way::Forth(None))
+        multiplied(x, weight, (Way::Forth, None))
     }
 
     fn output(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-        match bias {
-            Some(bias) if bias.elem_count() == weight.dim(0)? && bias.dim(D::Minus1)? == weight.dim(0)? => {
-                multiplied(x, weight, Way::Forth(Some(&bias.flatten_all()?)))
-            }
-            bias => plus(self.product(x, weight)?, bias),
+        match row(bias, weight.dim(0)?)? {
+            Some(bias) => multiplied(x, weight, (Way::Forth, Some(&bias))),
+            None => plus(self.product(x, weight)?, bias),
         }
     }
 
     fn transpose(&self, g: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        multiplied(g, weight, Way::Back)
+        multiplied(g, weight, (Way::Back, None))
     }
 
     fn scaled(&self, weight: &Tensor, scale: &Tensor, side: Side) -> Result<Option<Tensor>> {
@@ -101,29 +113,24 @@ impl Map for Rows {
     }
 }
 
-/// Which way a product with a weight `[out, in]` goes.
-#[derive(Clone, Copy)]
-enum Way<'a> {
-    /// `[…, in]` to `[…, out]`, with a bias `[out]`.
-    Forth(Option<&'a Tensor>),
-    /// `[…, out]` to `[…, in]`.
-    Back,
+/// A bias that is one number for each of so many outputs.
+fn row(bias: Option<&Tensor>, outputs: usize) -> Result<Option<Tensor>> {
+    let fits = |bias: &&Tensor| bias.elem_count() == outputs && bias.dims().last() == Some(&outputs);
+    bias.filter(fits).map(Tensor::flatten_all).transpose()
 }
 
-/// `x` times `weight`.
-fn multiplied(x: &Tensor, weight: &Tensor, way: Way) -> Result<Tensor> {
-    let size = weight.dim(if matches!(way, Way::Back) { 1 } else { 0 })?;
-    let shape: Vec<usize> = [&x.dims()[..x.rank() - 1], &[size]].concat();
+/// `x` times `weight` one way, plus a bias `[out]`.
+fn multiplied(x: &Tensor, weight: &Tensor, (way, bias): (Way, Option<&Tensor>)) -> Result<Tensor> {
     let product = |[x, weight]: [&Tensor; 2]| match has_kernels(x) && x.dtype() == weight.dtype() {
-        true => with_element!(x, T => by_kernel::<T>(x, weight, way)),
-        false => by_candle(x, weight, way),
+        true => with_element!(x, T => by_matrix::<T>(x, weight, (way, bias))),
+        false => by_candle(x, weight, (way, bias)),
     };
-    computed([&flat(x)?, weight], product)?.reshape(shape)
+    unflat(computed([&flat(x)?, weight], product)?, x)
 }
 
-fn by_kernel<T: Number>(x: &Tensor, weight: &Tensor, way: Way) -> Result<Tensor> {
+fn by_matrix<T: Number>(x: &Tensor, weight: &Tensor, (way, bias): (Way, Option<&Tensor>)) -> Result<Tensor> {
     let (outputs, inputs) = weight.dims2()?;
-    let (from, to) = if matches!(way, Way::Back) { (outputs, inputs) } else { (inputs, outputs) };
+    let from = if let Way::Forth = way { inputs } else { outputs };
     if x.dim(1)? != from {
         candle_core::bail!(
             "a weight of shape {:?} does not fit rows of {} numbers",
@@ -131,27 +138,37 @@ fn by_kernel<T: Number>(x: &Tensor, weight: &Tensor, way: Way) -> Result<Tensor>
             x.dim(1)?
         );
     }
-    let y = lend(x, |x: &[T]| {
-        lend(weight, |weight| {
-            let weight = Matrix::new(weight, outputs, inputs);
-            match way {
-                Way::Forth(Some(bias)) => {
-                    let bias = bias.to_dtype(T::DTYPE)?;
-                    lend(&bias, |bias| kernels::linear(x, weight.transposed(), Some(bias)))
-                }
-                Way::Forth(None) => Ok(kernels::linear(x, weight.transposed(), None)),
-                Way::Back => Ok(kernels::linear(x, weight, None)),
-            }
-        })
-    })???;
-    Tensor::from_vec(y, (x.dim(0)?, to), x.device())
+    lend(weight, |weight| {
+        by_kernel::<T>(x, Factor::Matrix(way.view(Matrix::new(weight, outputs, inputs))), bias)
+    })?
 }
 
-fn by_candle(x: &Tensor, weight: &Tensor, way: Way) -> Result<Tensor> {
+/// Rows `x` times a weight that was split, plus a bias.
+fn by_split(x: &Tensor, split: &Split, bias: Option<&Tensor>) -> Result<Tensor> {
+    let own = row(bias, split.size().1)?;
+    let y = computed([&flat(x)?], |[x]| by_kernel::<f32>(x, Factor::Split(split), own.as_ref()))?;
+    plus(unflat(y, x)?, bias.filter(|_| own.is_none()))
+}
+
+fn by_kernel<T: Number>(x: &Tensor, factor: Factor<T>, bias: Option<&Tensor>) -> Result<Tensor> {
+    let y = lend(x, |x: &[T]| match bias {
+        Some(bias) => lend(&bias.to_dtype(T::DTYPE)?, |bias| kernels::linear(x, factor, Some(bias))),
+        None => Ok(kernels::linear(x, factor, None)),
+    })??;
+    Tensor::from_vec(y, (x.dim(0)?, factor.size().1), x.device())
+}
+
+fn by_candle(x: &Tensor, weight: &Tensor, (way, bias): (Way, Option<&Tensor>)) -> Result<Tensor> {
     match way {
-        Way::Forth(bias) => plus(x.matmul(&weight.t()?)?, bias),
+        Way::Forth => plus(x.matmul(&weight.t()?)?, bias),
         Way::Back => x.matmul(weight),
     }
+}
+
+/// Rows with the leading axes of `x` again.
+fn unflat(rows: Tensor, x: &Tensor) -> Result<Tensor> {
+    let size = rows.dim(1)?;
+    rows.reshape([&x.dims()[..x.rank() - 1], &[size]].concat())
 }
 
 /// All leading axes as one.

@@ -68,6 +68,7 @@ pub(crate) mod elements;
 pub mod embedding;
 mod encoder;
 pub mod group_norm;
+mod held;
 pub mod layer_norm;
 pub mod linear;
 mod mean_exponential;

@@ -1,11 +1,11 @@
 //! No unit: another processor or system, or an interpreter.
 
-use super::block::Step;
-use super::{Multiply, Place};
+use super::Multiply;
+use super::block::{Step, Sums};
 
 /// A unit that is not there.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Unit(());
+pub(super) struct Unit(());
 
 /// Whether there is one.
 const THERE: bool = false;
@@ -21,7 +21,7 @@ impl Unit {
 }
 
 impl Multiply for Unit {
-    fn multiply(&self, _: Place, _: [&[Step]; 2], _: [&[Step]; 2], _: &[Step]) {
+    fn multiply(&self, _: &[Step], _: &[Step], _: &mut Sums, _: &[Step]) {
         unreachable!("a unit that is not there is handed to nobody")
     }
 }

@@ -3,28 +3,30 @@
 /// Rows or columns of a tile.
 pub(super) const LINES: usize = 16;
 /// Inner elements of a tile.
-pub(super) const INNER: usize = 32;
-/// Pairs of inner elements: the unit reads two at a time.
-pub(super) const PAIRS: usize = INNER / 2;
-/// Rows and columns of a block.
-pub(super) const SIDE: usize = 2 * LINES;
+pub(super) const INNER: usize = 64;
+/// Inner elements that lie side by side in tiles of the right factor: the unit reads four at a time.
+pub(super) const FOUR: usize = 4;
 
-/// Sixteen rows or columns of 32 inner elements, each element split into three: the largest part, the next, the rest. Of
-/// each, pairs of elements lie side by side; those of one row, or one pair of every column.
+/// Sixteen rows or columns of 64 inner elements, each element as three digits: the largest, the middle ones, the smallest.
+/// A row of a tile has the elements of a line, or four elements of every line.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
-pub(crate) struct Step(pub [[u32; LINES * PAIRS]; 3]);
+pub(crate) struct Step(pub [Tile; 3]);
+
+/// Digits as the unit reads them.
+pub(super) type Tile = [[u8; INNER]; LINES];
 
 impl Step {
-    pub const ZERO: Self = Self([[0; LINES * PAIRS]; 3]);
+    pub const ZERO: Self = Self([[[0; INNER]; LINES]; 3]);
 }
 
-/// A product of 32 rows and 32 columns.
+/// What products of the digits of sixteen rows and sixteen columns add up to: of both largest ones, of those 256 times
+/// smaller, and so on.
 #[repr(C, align(64))]
-pub(super) struct Block(pub [[f32; SIDE]; SIDE]);
+pub(super) struct Sums(pub [[[i32; LINES]; LINES]; 4]);
 
-impl Default for Block {
+impl Default for Sums {
     fn default() -> Self {
-        Self([[0.0; SIDE]; SIDE])
+        Self([[[0; LINES]; LINES]; 4])
     }
 }

@@ -1,15 +1,22 @@
-//! Products in tiles: single precision on a unit that multiplies bfloat16 (Intel's AMX), where the processor has one.
+//! Products in tiles: single precision on a unit that multiplies whole numbers of eight bits (Intel's AMX), where the
+//! processor has one.
 //!
-//! A number in single precision is exactly the sum of three in bfloat16: the nearest one, the one nearest to the rest, and
-//! what is left then. Of the nine products of two such sums six are added up, in single precision; the three smallest are
-//! below its rounding. What comes out is nearer to double precision than the same product in single precision, and comes
-//! twice as fast, because the unit multiplies sixteen times as much in a cycle. (The idea is that of "bfloat16x9" and
-//! "3xTF32" on cards: [Henry, Tang and Heinecke 2019](https://arxiv.org/abs/1904.06376).)
+//! The numbers of a row of the left factor, or of a column of the right one, are rounded to multiples of 2⁻²³ of the largest
+//! of them: whole numbers of three digits in base 256. Of the nine products of two such numbers' digits eight are added up,
+//! without any rounding; the ninth is below that of the numbers. (The idea is Ozaki's:
+//! [Ootomo, Ozaki and Yokota 2024](https://arxiv.org/abs/2306.11975).) This is done for 384 inner elements at a time, and
+//! sizes are [balanced](balance) between the factors first.
 //!
-//! An element of the product is added up in the same order whatever lies beside it. Infinities, and numbers that round to
-//! one, come out as NaN; parts below 1e-38 count as 0.
+//! What comes out is as near to double precision as the same product in single precision, relative to the sizes of row and
+//! column, and comes twice as fast. A number much smaller than others of its row that counts as much as them is rounded
+//! coarser than it would be alone.
+//!
+//! An element of the product is the same whatever lies beside it. Where a row or a column has an infinity or what is no
+//! number, the product is no number.
 
+mod balance;
 mod block;
+mod digits;
 mod pack;
 mod split;
 #[cfg(test)]
@@ -22,26 +29,29 @@ use crate::Threads;
 use crate::even::even_blocks;
 use crate::gemm::{Matrix, Onto};
 use crate::simd::vectorized;
-use block::{Block, SIDE, Step};
-use pack::{Lines, Packed, Side};
+use block::{LINES, Step, Sums};
+use digits::sum_of_fractions;
+use pack::{Packed, Side};
 use rayon::prelude::*;
-pub(crate) use split::Split;
+use split::Part;
+pub use split::Split;
 use std::cell::Cell;
 use std::ops::Range;
-pub(crate) use unit::Unit;
+use unit::Unit;
 
-/// Inner size from which on splitting the numbers pays.
+/// Inner size from which on digits pay.
 const LEAST_INNER: usize = 256;
-/// Inner elements of what is split at a time.
-const INNER: usize = 768;
-/// Rows and columns of what is split at a time: the rows stay in the cache of a processor.
-const ROWS: usize = 160;
-const COLUMNS: usize = 1536;
+/// Inner elements that products of digits are added up for in whole numbers: as many of sixteen rows and sixteen columns fit
+/// into a processor's first cache, and sums stay below 2³¹.
+const INNER_TOGETHER: usize = 384;
+/// So many of them, and so many rows, are made digits at a time: they fit into the second cache.
+const PARTS: usize = 2;
+const ROWS: usize = 192;
 
-/// What multiplies blocks of split numbers.
+/// What multiplies digits.
 trait Multiply {
-    /// Writes the product of 32 rows and 32 columns. What lies at the start of `ahead` is needed soon.
-    fn multiply(&self, place: Place, rows: [&[Step]; 2], columns: [&[Step]; 2], ahead: &[Step]);
+    /// The sums of the products of sixteen rows and sixteen columns. What lies at the start of `ahead` is needed soon.
+    fn multiply(&self, rows: &[Step], columns: &[Step], sums: &mut Sums, ahead: &[Step]);
 }
 
 /// Where a product is written: rows of `columns` elements, `stride` apart.
@@ -65,11 +75,6 @@ impl Place {
         Self { start, stride, rows, columns }
     }
 
-    /// A block, which nobody else uses as long as this place is used.
-    fn of(block: &mut Block) -> Self {
-        Self { start: block.0.as_mut_ptr().cast(), stride: SIDE, rows: SIDE, columns: SIDE }
-    }
-
     /// The part of these rows and columns.
     fn part(self, rows: Range<usize>, columns: Range<usize>) -> Self {
         assert!(rows.end <= self.rows && columns.end <= self.columns, "a part of the place");
@@ -77,149 +82,138 @@ impl Place {
         Self { start, rows: rows.len(), columns: columns.len(), ..self }
     }
 
-    /// Whether a block fills it.
-    fn is_whole(self) -> bool {
-        (self.rows, self.columns) == (SIDE, SIDE)
-    }
-
-    /// Writes a block, or as much of it as there is place for.
+    /// Writes what sums are for rows and columns of these scales, as much of it as there is place for.
     #[inline(always)]
-    fn take(self, onto: Onto, block: &Block) {
-        for (row, sums) in block.0[..self.rows].iter().enumerate() {
+    fn take(self, onto: Onto, sums: &Sums, (rows, columns): (&[f32; LINES], &[f32; LINES])) {
+        for (row, scale) in rows.iter().enumerate().take(self.rows) {
+            let numbers = numbers(sums, row, *scale, columns);
             let start = self.start.wrapping_add(row * self.stride);
-            match onto {
-                // SAFETY: a row of the place, which nobody else has, and another of the block.
-                Onto::Nothing => unsafe { std::ptr::copy_nonoverlapping(sums.as_ptr(), start, self.columns) },
-                Onto::Sum => {
-                    // SAFETY: a row of the place, which was written before, as was promised when it was made.
-                    let out = unsafe { std::slice::from_raw_parts_mut(start, self.columns) };
-                    out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);
+            match (onto, self.columns) {
+                // SAFETY: a row of the place, of that many numbers, which nobody else has.
+                (Onto::Nothing, LINES) => unsafe { start.cast::<[f32; LINES]>().write_unaligned(numbers) },
+                // SAFETY: the same.
+                (Onto::Nothing, count) => unsafe { start.copy_from_nonoverlapping(numbers.as_ptr(), count) },
+                (Onto::Sum, count) => {
+                    // SAFETY: the same, which was written before, as was promised when the place was made.
+                    let out = unsafe { std::slice::from_raw_parts_mut(start, count) };
+                    add(out, &numbers);
                 }
             }
         }
     }
 }
 
+/// Adds the first numbers: a whole row of a tile at once.
+#[inline(always)]
+fn add(out: &mut [f32], numbers: &[f32; LINES]) {
+    match <&mut [f32; LINES]>::try_from(&mut *out) {
+        Ok(out) => out.iter_mut().zip(numbers).for_each(|(out, number)| *out += number),
+        Err(_) => out.iter_mut().zip(numbers).for_each(|(out, number)| *out += number),
+    }
+}
+
+/// A row of the product.
+#[inline(always)]
+fn numbers(Sums(sums): &Sums, row: usize, scale: f32, columns: &[f32; LINES]) -> [f32; LINES] {
+    let [first, second, third, fourth] = sums;
+    let mut out = [0.0; LINES];
+    for k in 0..LINES {
+        let sums = [first[row][k], second[row][k], third[row][k], fourth[row][k]];
+        out[k] = sum_of_fractions(sums) * scale * columns[k];
+    }
+    out
+}
+
 impl Unit {
     /// The processor's unit, if it has one and it pays for products of this inner size.
-    pub(crate) fn for_inner(inner: usize) -> Option<Self> {
+    fn for_inner(inner: usize) -> Option<Self> {
         if inner < LEAST_INNER { None } else { Self::here() }
     }
+}
 
-    /// a · b, written onto `place`.
-    pub(crate) fn product(
-        self,
-        onto: Onto,
-        place: Place,
-        (a, b): (Matrix<f32>, impl Right),
-        threads: Threads,
-    ) {
+impl Split {
+    /// `a` times it, written onto `place`.
+    pub(crate) fn product(&self, onto: Onto, place: Place, a: Matrix<f32>, threads: Threads) {
+        let multiply =
+            |place, a, columns| add_up(&self.unit().configured(), onto, place, a, (self.parts(), columns));
+        let columns = self.size().1;
         if threads == Threads::One {
-            return add_up(&self.configured(), onto, place, a, b);
+            return multiply(place, a, 0..columns);
         }
-        let (is_tall, lines) = (a.rows >= b.count(), a.rows.max(b.count()));
-        let shares: Vec<_> = even(lines, lines.div_ceil(rayon::current_num_threads())).collect();
+        let (is_tall, lines) = (a.rows >= columns, a.rows.max(columns));
+        let shares: Vec<_> = even(lines, lines.div_ceil(rayon::current_num_threads()), LINES).collect();
         shares.into_par_iter().for_each(|part| {
-            let (rows, columns) = if is_tall { (part, 0..b.count()) } else { (0..a.rows, part) };
-            let place = place.part(rows.clone(), columns.clone());
-            add_up(&self.configured(), onto, place, a.part(rows, 0..a.columns), b.part(columns));
+            let (rows, columns) = if is_tall { (part, 0..columns) } else { (0..a.rows, part) };
+            multiply(place.part(rows.clone(), columns.clone()), a.part(rows, 0..a.columns), columns);
         });
     }
 }
 
-/// The right factor of a product.
-pub(crate) trait Right: Copy + Sync {
-    /// How many columns it has.
-    fn count(&self) -> usize;
-    /// Some columns.
-    fn part(self, columns: Range<usize>) -> Self;
-    /// Some columns of a block of inner elements, split; those that are not yet are split into `room`.
-    fn lines<'a>(
-        &'a self,
-        block: (usize, Range<usize>),
-        columns: Range<usize>,
-        room: &'a mut Packed,
-    ) -> Lines<'a>;
-}
-
-impl Right for Matrix<'_, f32> {
-    fn count(&self) -> usize {
-        self.columns
-    }
-
-    fn part(self, columns: Range<usize>) -> Self {
-        Matrix::part(self, 0..self.rows, columns)
-    }
-
-    fn lines<'a>(
-        &'a self,
-        (_, inner): (usize, Range<usize>),
-        columns: Range<usize>,
-        room: &'a mut Packed,
-    ) -> Lines<'a> {
-        room.fill(Side::Right, Matrix::part(*self, inner, columns).transposed());
-        room.lines()
-    }
-}
-
-/// What a thread splits numbers into.
+/// What a thread makes digits in, and adds up their products.
 #[derive(Default)]
 struct Room {
-    rows: Packed,
-    columns: Packed,
-    block: Box<Block>,
+    rows: [Packed; PARTS],
+    sums: Box<Sums>,
 }
 
 thread_local! {
     static ROOM: Cell<Option<Room>> = const { Cell::new(None) };
 }
 
-/// a · b, on this thread.
-fn add_up(unit: &impl Multiply, onto: Onto, place: Place, a: Matrix<f32>, b: impl Right) {
+/// a · b, of which `place` has these columns, on this thread.
+fn add_up(
+    unit: &impl Multiply,
+    onto: Onto,
+    place: Place,
+    a: Matrix<f32>,
+    (b, columns): (&[Part], Range<usize>),
+) {
     let mut room = ROOM.take().unwrap_or_default();
-    let Room { rows: left, columns: right, block } = &mut room;
-    for (index, inner) in even(a.columns, INNER).enumerate() {
-        let onto = if index == 0 { onto } else { Onto::Sum };
-        for columns in even(b.count(), COLUMNS) {
-            let right = b.lines((index, inner.clone()), columns.clone(), right);
-            for rows in even(a.rows, ROWS) {
-                left.fill(Side::Left, a.part(rows.clone(), inner.clone()));
-                let place = place.part(rows, columns.clone());
-                multiply_blocks(unit, onto, place, (left.lines(), right), block);
+    for rows in even(a.rows, ROWS, LINES) {
+        let place = place.part(rows.clone(), 0..place.columns);
+        for (index, parts) in b.chunks(PARTS).enumerate() {
+            for (packed, Part { inner, balance, .. }) in room.rows.iter_mut().zip(parts) {
+                packed.fill(Side::Left, a.part(rows.clone(), inner.clone()), balance.left());
             }
+            let onto = if index == 0 { onto } else { Onto::Sum };
+            multiply_blocks(unit, onto, place, (parts, columns.clone()), &mut room);
         }
     }
     ROOM.set(Some(room));
 }
 
-/// The product of the rows and columns that were split.
+/// The product of rows that are digits and parts of columns.
 fn multiply_blocks(
     unit: &impl Multiply,
     onto: Onto,
     place: Place,
-    (rows, columns): (Lines, Lines),
-    block: &mut Block,
+    (parts, columns): (&[Part], Range<usize>),
+    Room { rows, sums }: &mut Room,
 ) {
-    for (across, right) in even(place.columns, SIDE).zip(columns.pairs()) {
-        for (down, left) in even(place.rows, SIDE).zip(rows.pairs()) {
-            let ahead = columns.from(across.start / SIDE + 1, down.start / SIDE);
-            let part = place.part(down, across.clone());
-            if onto == Onto::Nothing && part.is_whole() {
-                unit.multiply(part, left, right, ahead);
-                continue;
+    for (sixteen, across) in sixteens(columns.len()).enumerate() {
+        for (index, (rows, part)) in rows.iter().zip(parts).enumerate() {
+            let onto = if index == 0 { onto } else { Onto::Sum };
+            let right = part.packed.sixteen(columns.start / LINES + sixteen);
+            for (turn, (down, left)) in sixteens(place.rows).zip(rows.sixteens()).enumerate() {
+                let ahead = right.behind.get(turn..).unwrap_or_default();
+                unit.multiply(left.steps, right.steps, sums, ahead);
+                let place = place.part(down, across.clone());
+                vectorized(
+                    #[inline(always)]
+                    || place.take(onto, sums, (left.scales, right.scales)),
+                );
             }
-            // A sum that is large would round every step of what is added to it: it gets the finished product.
-            unit.multiply(Place::of(block), left, right, ahead);
-            vectorized(
-                #[inline(always)]
-                || part.take(onto, block),
-            );
         }
     }
 }
 
-/// `0..len` in parts of about `size`, whole blocks but for the last: few rows over would cost as much as many.
-fn even(len: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
-    let blocks = even_blocks(len.div_ceil(SIDE), size.div_ceil(SIDE).max(1));
-    blocks.map(move |blocks| blocks.start * SIDE..(blocks.end * SIDE).min(len))
+/// `0..len` in sixteens.
+fn sixteens(len: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..len).step_by(LINES).map(move |start| start..(start + LINES).min(len))
+}
+
+/// `0..len` in parts of about `size`, whole units but for the last: few lines over would cost as much as many.
+fn even(len: usize, size: usize, unit: usize) -> impl Iterator<Item = Range<usize>> {
+    let units = even_blocks(len.div_ceil(unit), size.div_ceil(unit).max(1));
+    units.map(move |units| units.start * unit..(units.end * unit).min(len))
 }

@@ -1,33 +1,37 @@
-//! A right factor that is split once and multiplied by often: the weight of a layer.
+//! A right factor as digits, made once and multiplied by often: the weight of a layer.
 
-use super::pack::{Lines, Packed, Side};
-use super::{INNER, Right, Unit, even};
+use super::balance::Balance;
+use super::block::INNER;
+use super::pack::{Packed, Side};
+use super::{INNER_TOGETHER, Unit, even};
 use crate::Matrix;
 use std::ops::Range;
 
-/// The factor, whose numbers take half as much memory again as they did.
+/// A matrix that rows are multiplied by often, as digits for the processor's unit: three quarters of its size.
 #[derive(Clone, Debug)]
-pub(crate) struct Split {
+pub struct Split {
     unit: Unit,
     size: (usize, usize),
-    /// The columns of some inner elements, of the next, and so on.
-    blocks: Vec<Packed>,
+    parts: Vec<Part>,
+}
+
+/// Some inner elements of all columns.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub inner: Range<usize>,
+    pub balance: Balance,
+    pub packed: Packed,
 }
 
 impl Split {
-    /// Splits a matrix, if the processor has a unit that this pays for.
+    /// The digits of a matrix, if the processor has a unit that multiplies them and that pays for its inner size.
     pub fn new(matrix: Matrix<f32>) -> Option<Self> {
         let unit = Unit::for_inner(matrix.rows)?;
-        let block = |inner: Range<usize>| {
-            let mut packed = Packed::default();
-            packed.fill(Side::Right, matrix.part(inner, 0..matrix.columns).transposed());
-            packed
-        };
-        Some(Self { unit, size: matrix.size(), blocks: even(matrix.rows, INNER).map(block).collect() })
+        Some(Self { unit, size: matrix.size(), parts: parts(matrix) })
     }
 
     /// What multiplies it.
-    pub fn unit(&self) -> Unit {
+    pub(super) fn unit(&self) -> Unit {
         self.unit
     }
 
@@ -36,46 +40,32 @@ impl Split {
         self.size
     }
 
-    /// All columns.
-    pub fn columns(&self) -> Columns<'_> {
-        Columns { split: self, start: 0, count: self.size.1 }
+    pub(super) fn parts(&self) -> &[Part] {
+        &self.parts
     }
 
-    /// The matrix, row by row.
-    pub fn whole(&self) -> Vec<f32> {
-        let (rows, columns) = self.size;
-        let mut out = vec![0.0; rows * columns];
-        for (inner, packed) in even(rows, INNER).zip(&self.blocks) {
-            packed.whole(columns, &mut out[inner.start * columns..inner.end * columns]);
-        }
-        out
+    /// The matrix, row by row, as far as digits hold it.
+    pub(crate) fn whole(&self) -> Vec<f32> {
+        whole(self.size, &self.parts)
     }
 }
 
-/// Some columns of the factor.
-#[derive(Clone, Copy)]
-pub(crate) struct Columns<'a> {
-    split: &'a Split,
-    start: usize,
-    count: usize,
+/// The digits of a matrix.
+pub(super) fn parts(matrix: Matrix<f32>) -> Vec<Part> {
+    let part = |inner: Range<usize>| {
+        let rows = matrix.part(inner.clone(), 0..matrix.columns);
+        let (balance, mut packed) = (Balance::of(rows), Packed::default());
+        packed.fill(Side::Right, rows.transposed(), &balance.right());
+        Part { inner, balance, packed }
+    };
+    even(matrix.rows, INNER_TOGETHER, INNER).map(part).collect()
 }
 
-impl Right for Columns<'_> {
-    fn count(&self) -> usize {
-        self.count
+/// The matrix of this size that parts make up.
+pub(super) fn whole((rows, columns): (usize, usize), parts: &[Part]) -> Vec<f32> {
+    let mut out = vec![0.0; rows * columns];
+    for Part { inner, balance, packed } in parts {
+        packed.whole(columns, &balance.right(), &mut out[inner.start * columns..inner.end * columns]);
     }
-
-    fn part(self, columns: Range<usize>) -> Self {
-        assert!(columns.end <= self.count, "columns that are there");
-        Self { start: self.start + columns.start, count: columns.len(), ..self }
-    }
-
-    fn lines<'a>(
-        &'a self,
-        (block, _): (usize, Range<usize>),
-        columns: Range<usize>,
-        _: &'a mut Packed,
-    ) -> Lines<'a> {
-        self.split.blocks[block].lines().part(self.start + columns.start..self.start + columns.end)
-    }
+    out
 }

@@ -1,31 +1,28 @@
-//! Sixteen by sixteen numbers with rows as columns.
+//! Sixteen rows of sixteen times four bytes, with rows as columns.
 
-use super::block::LINES;
-
-/// Numbers in sixteen rows.
-pub(super) type Square = [[f32; LINES]; LINES];
+use super::block::{FOUR, LINES, Tile};
 
 /// The rows as columns.
 #[inline(always)]
-pub(super) fn turned(rows: Square) -> Square {
+pub(super) fn turned(tile: Tile) -> Tile {
     #[cfg(target_arch = "x86_64")]
     if let Some(vectors) = pulp::x86::V4::try_new() {
-        return by_vectors::turned(vectors, rows);
+        return by_vectors::turned(vectors, tile);
     }
-    std::array::from_fn(|i| std::array::from_fn(|j| rows[j][i]))
+    std::array::from_fn(|i| std::array::from_fn(|k| tile[k / FOUR][FOUR * i + k % FOUR]))
 }
 
 /// Compilers turn a square number by number.
 #[cfg(target_arch = "x86_64")]
 mod by_vectors {
-    use super::{LINES, Square};
+    use super::{LINES, Tile};
     use pulp::cast;
     use pulp::x86::V4;
     use std::arch::x86_64::__m512i;
 
     #[inline(always)]
-    pub fn turned(vectors: V4, rows: Square) -> Square {
-        let mut rows = rows.map(cast);
+    pub fn turned(vectors: V4, tile: Tile) -> Tile {
+        let mut rows = tile.map(cast);
         swap_quarters::<8>(vectors, &mut rows);
         swap_quarters::<4>(vectors, &mut rows);
         swap_quarters::<2>(vectors, &mut rows);
@@ -56,8 +53,10 @@ mod tests {
 
     #[test]
     fn every_number_goes_where_its_row_and_column_say() {
-        let rows: Square = std::array::from_fn(|i| std::array::from_fn(|j| (LINES * i + j) as f32));
-        let columns = turned(rows);
-        assert!((0..LINES).all(|i| (0..LINES).all(|j| columns[j][i] == rows[i][j])));
+        let tile: Tile = std::array::from_fn(|i| std::array::from_fn(|k| (16 * i + k) as u8));
+        let columns = turned(tile);
+        for (i, j) in (0..LINES).flat_map(|i| (0..LINES).map(move |j| (i, j))) {
+            assert_eq!(columns[j][FOUR * i..][..FOUR], tile[i][FOUR * j..][..FOUR]);
+        }
     }
 }

@@ -1,8 +1,8 @@
-//! Intel's AMX: eight registers of sixteen rows of 64 bytes, and an instruction that adds the product of two of them,
-//! full of bfloat16, to a third in single precision.
+//! Intel's AMX: eight registers of sixteen rows of 64 bytes, and an instruction that adds the product of two of them, full
+//! of whole numbers of eight bits, to a third of 32.
 
-use super::block::{LINES, Step};
-use super::{Multiply, Place};
+use super::Multiply;
+use super::block::{Step, Sums};
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid, __cpuid_count};
 use std::marker::PhantomData;
@@ -11,12 +11,12 @@ use std::sync::LazyLock;
 /// Linux: a process asks for the registers before it uses them, because every switch of threads saves 8 KiB more then.
 const ARCH_REQ_XCOMP_PERM: libc::c_long = 0x1023;
 const XFEATURE_XTILEDATA: libc::c_long = 18;
-/// Bits of EDX in leaf 7 of CPUID: bfloat16 in tiles, and tiles.
-const AMX: u32 = 1 << 22 | 1 << 24;
+/// Bits of EDX in leaf 7 of CPUID: tiles, and whole numbers of eight bits in them.
+const AMX: u32 = 1 << 24 | 1 << 25;
 
 /// The processor's unit, which this process may use.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Unit(());
+pub(super) struct Unit(());
 
 #[allow(
     unused_unsafe,
@@ -48,7 +48,7 @@ static FULL: Shapes = Shapes {
 };
 
 /// The unit with registers of full size, on this thread.
-pub(crate) struct Configured(PhantomData<*const ()>);
+pub(super) struct Configured(PhantomData<*const ()>);
 
 impl Unit {
     pub fn here() -> Option<Self> {
@@ -71,46 +71,35 @@ impl Drop for Configured {
     }
 }
 
-/// Adds a product of tiles, and asks for what the next round reads, two lines of each of the four streams of tiles, and for
-/// one of what comes later. There are 24 in a round.
+/// Adds a product of tiles, and asks for six lines of the rows that the next round reads and for one of what comes later.
+/// There are eight in a round.
 macro_rules! multiply {
     ($registers:literal, $number:literal) => {
         concat!(
-            concat!("tdpbf16ps ", $registers, "\n"),
-            soon!("top", $number),
-            soon!("bottom", $number),
-            soon!("left", $number),
-            soon!("right", $number),
+            concat!("tdpbssd ", $registers, "\n"),
+            soon!($number, 0),
+            soon!($number, 1),
+            soon!($number, 2),
+            soon!($number, 3),
+            soon!($number, 4),
+            soon!($number, 5),
             concat!("prefetcht1 [{ahead} + 64 * ", $number, "]"),
         )
     };
 }
 
 macro_rules! soon {
-    ($stream:literal, $number:literal) => {
-        concat!(
-            concat!("prefetcht0 [{", $stream, "} + 3072 + 128 * ", $number, "]\n"),
-            concat!("prefetcht0 [{", $stream, "} + 3072 + 128 * ", $number, " + 64]\n"),
-        )
+    ($number:literal, $line:literal) => {
+        concat!("prefetcht0 [{rows} + 3072 + 384 * ", $number, " + 64 * ", $line, "]\n")
     };
 }
 
 impl Multiply for Configured {
-    fn multiply(
-        &self,
-        place: Place,
-        [top, bottom]: [&[Step]; 2],
-        [left, right]: [&[Step]; 2],
-        ahead: &[Step],
-    ) {
-        assert!(
-            !top.is_empty() && [bottom, left, right].iter().all(|steps| steps.len() == top.len()),
-            "as many steps of all lines, and some"
-        );
-        assert!(place.is_whole(), "a place for the whole block");
+    fn multiply(&self, rows: &[Step], columns: &[Step], sums: &mut Sums, ahead: &[Step]) {
+        assert!(!rows.is_empty() && rows.len() == columns.len(), "as many steps of both, and some");
         // SAFETY: the registers are configured as sixteen rows of 64 bytes on this thread. Every round reads the three tiles
-        // of one step of each of the four, whose number is that of the rounds; what is asked for ahead need not be there.
-        // What is stored are the 32 rows of 32 elements of the place, whose maker answers for it.
+        // of one step of rows and of columns, whose number is that of the rounds; what is asked for ahead need not be there.
+        // What is stored are the four tiles of the sums.
         unsafe {
             asm!(
                 "tilezero tmm0",
@@ -118,70 +107,37 @@ impl Multiply for Configured {
                 "tilezero tmm2",
                 "tilezero tmm3",
                 "2:",
-                // The smallest part of the rows and the largest of the columns.
-                "tileloadd tmm4, [{top} + {row} + 2048]",
-                "tileloadd tmm6, [{left} + {row}]",
-                multiply!("tmm0, tmm4, tmm6", 0),
-                "tileloadd tmm7, [{right} + {row}]",
-                multiply!("tmm1, tmm4, tmm7", 1),
-                "tileloadd tmm5, [{bottom} + {row} + 2048]",
-                multiply!("tmm2, tmm5, tmm6", 2),
-                multiply!("tmm3, tmm5, tmm7", 3),
-                // The middle one and the largest.
-                "tileloadd tmm4, [{top} + {row} + 1024]",
-                multiply!("tmm0, tmm4, tmm6", 4),
-                multiply!("tmm1, tmm4, tmm7", 5),
-                "tileloadd tmm5, [{bottom} + {row} + 1024]",
-                multiply!("tmm2, tmm5, tmm6", 6),
+                // All digits of the rows, and the largest of the columns.
+                "tileloadd tmm4, [{rows} + {row}]",
+                "tileloadd tmm7, [{columns} + {row}]",
+                multiply!("tmm0, tmm4, tmm7", 0),
+                "tileloadd tmm5, [{rows} + {row} + 1024]",
+                multiply!("tmm1, tmm5, tmm7", 1),
+                "tileloadd tmm6, [{rows} + {row} + 2048]",
+                multiply!("tmm2, tmm6, tmm7", 2),
+                // The middle one of the columns.
+                "tileloadd tmm7, [{columns} + {row} + 1024]",
+                multiply!("tmm1, tmm4, tmm7", 3),
+                multiply!("tmm2, tmm5, tmm7", 4),
+                multiply!("tmm3, tmm6, tmm7", 5),
+                // The smallest one, but with the smallest of the rows.
+                "tileloadd tmm7, [{columns} + {row} + 2048]",
+                multiply!("tmm2, tmm4, tmm7", 6),
                 multiply!("tmm3, tmm5, tmm7", 7),
-                // Both middle ones.
-                "tileloadd tmm6, [{left} + {row} + 1024]",
-                multiply!("tmm0, tmm4, tmm6", 8),
-                multiply!("tmm2, tmm5, tmm6", 9),
-                "tileloadd tmm7, [{right} + {row} + 1024]",
-                multiply!("tmm1, tmm4, tmm7", 10),
-                multiply!("tmm3, tmm5, tmm7", 11),
-                // The largest one and the middle one.
-                "tileloadd tmm4, [{top} + {row}]",
-                multiply!("tmm0, tmm4, tmm6", 12),
-                multiply!("tmm1, tmm4, tmm7", 13),
-                "tileloadd tmm5, [{bottom} + {row}]",
-                multiply!("tmm2, tmm5, tmm6", 14),
-                multiply!("tmm3, tmm5, tmm7", 15),
-                // The largest one and the smallest.
-                "tileloadd tmm6, [{left} + {row} + 2048]",
-                multiply!("tmm0, tmm4, tmm6", 16),
-                multiply!("tmm2, tmm5, tmm6", 17),
-                "tileloadd tmm7, [{right} + {row} + 2048]",
-                multiply!("tmm1, tmm4, tmm7", 18),
-                multiply!("tmm3, tmm5, tmm7", 19),
-                // Both largest ones.
-                "tileloadd tmm6, [{left} + {row}]",
-                multiply!("tmm0, tmm4, tmm6", 20),
-                multiply!("tmm2, tmm5, tmm6", 21),
-                "tileloadd tmm7, [{right} + {row}]",
-                multiply!("tmm1, tmm4, tmm7", 22),
-                multiply!("tmm3, tmm5, tmm7", 23),
-                "add {top}, 3072",
-                "add {bottom}, 3072",
-                "add {left}, 3072",
-                "add {right}, 3072",
-                "add {ahead}, 1536",
+                "add {rows}, 3072",
+                "add {columns}, 3072",
+                "add {ahead}, 512",
                 "dec {rounds}",
                 "jnz 2b",
-                "tilestored [{upper} + {stride}], tmm0",
-                "tilestored [{upper} + {stride} + 64], tmm1",
-                "tilestored [{lower} + {stride}], tmm2",
-                "tilestored [{lower} + {stride} + 64], tmm3",
-                top = inout(reg) top.as_ptr() => _,
-                bottom = inout(reg) bottom.as_ptr() => _,
-                left = inout(reg) left.as_ptr() => _,
-                right = inout(reg) right.as_ptr() => _,
+                "tilestored [{sums} + {row}], tmm0",
+                "tilestored [{sums} + {row} + 1024], tmm1",
+                "tilestored [{sums} + {row} + 2048], tmm2",
+                "tilestored [{sums} + {row} + 3072], tmm3",
+                rows = inout(reg) rows.as_ptr() => _,
+                columns = inout(reg) columns.as_ptr() => _,
                 ahead = inout(reg) ahead.as_ptr() => _,
-                rounds = inout(reg) top.len() => _,
-                upper = in(reg) place.start,
-                lower = in(reg) place.start.wrapping_add(LINES * place.stride),
-                stride = in(reg) place.stride * size_of::<f32>(),
+                rounds = inout(reg) rows.len() => _,
+                sums = in(reg) sums.0.as_mut_ptr(),
                 row = in(reg) 64usize,
                 out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
                 out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,

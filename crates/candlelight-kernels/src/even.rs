@@ -10,8 +10,14 @@ pub(crate) fn even_blocks(rows: usize, block: usize) -> impl Iterator<Item = Ran
     (0..count).map(move |k| start(k)..start(k + 1)).filter(|block| !block.is_empty())
 }
 
+/// `count` things in parts of `most` or fewer, all of one size or one less, so that all workers have as many turns.
+pub fn even_shares(count: usize, workers: usize, most: usize) -> impl ExactSizeIterator<Item = Range<usize>> {
+    let parts = (count.div_ceil(workers * most) * workers).min(count);
+    (0..parts).map(move |k| k * count / parts..(k + 1) * count / parts)
+}
+
 /// How many of `count` a worker gets at a time: `most` or fewer, so that all workers have as many turns.
-pub fn even_share(count: usize, workers: usize, most: usize) -> usize {
+pub(crate) fn even_share(count: usize, workers: usize, most: usize) -> usize {
     let turns = count.div_ceil(workers * most).max(1);
     count.div_ceil(turns * workers).max(1)
 }
@@ -28,6 +34,15 @@ mod tests {
             prop_assert!(blocks.iter().flat_map(Clone::clone).eq(0..rows));
             let (least, most) = (blocks.iter().map(Range::len).min(), blocks.iter().map(Range::len).max());
             prop_assert!(most <= Some(least.unwrap_or(0) + 1) && most <= Some(block + block / 2 + 1));
+        }
+
+        #[test]
+        fn shares_hold_everything_once_and_leave_no_worker_waiting(count in 0usize..300, workers in 1usize..9, most in 1usize..9) {
+            let shares: Vec<_> = even_shares(count, workers, most).collect();
+            prop_assert!(shares.iter().flat_map(Clone::clone).eq(0..count));
+            let (least, largest) = (shares.iter().map(Range::len).min(), shares.iter().map(Range::len).max());
+            prop_assert!(largest <= Some(most) && largest <= Some(least.unwrap_or(0) + 1));
+            prop_assert!(shares.len() == count || shares.len().is_multiple_of(workers));
         }
     }
 }

@@ -34,7 +34,7 @@ pub use conv2d::{Conv2d, conv2d, conv2d_input_gradient, conv2d_weight_gradient};
 pub use counted::{replace_counted, sum_of_pairs};
 pub use element::Element;
 pub use erf::{gelu, gelu_derivative};
-pub use even::even_share;
+pub use even::even_shares;
 pub use gemm::{Matrix, Onto, Threads, gemm, gemm_onto};
 pub use impute::impute;
 pub use linear::{Factor, linear};

@@ -22,14 +22,14 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use candle_core::DType;
 use candlelight_core::Model;
-use candlelight_core::nn::without_winograd;
+use candlelight_core::nn::as_defined;
 use candlelight_tests::compare::{Allowed, check, with_signs_of};
 use candlelight_tests::folders::{Place, VARIABLE, label, places};
 use candlelight_tests::{Case, Folder};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use methods::{METHODS, Run, Setup};
-use not_yet::{EXCEPTIONS, NOT_YET, WITHOUT_WINOGRAD};
+use not_yet::{AS_DEFINED, EXCEPTIONS, NOT_YET};
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -101,18 +101,18 @@ fn trial(folder: &Arc<Folder>, index: usize, dtype: DType, run: Run) -> Trial {
     let test = move || compare(&folder, &folder.cases()[index], dtype, run).map_err(failed);
     match exception {
         Some((_, _, reason)) => Trial::test(name, test).with_kind(*reason).with_ignored_flag(true),
-        None if is_without_winograd(case, dtype) => Trial::test(name, test).with_kind(WITHOUT_WINOGRAD.1),
+        None if is_as_defined(case, dtype) => Trial::test(name, test).with_kind(AS_DEFINED.1),
         None => Trial::test(name, test),
     }
 }
 
-fn is_without_winograd(case: &Case, dtype: DType) -> bool {
-    dtype == DType::F32 && WITHOUT_WINOGRAD.0.contains(&case.id.as_str())
+fn is_as_defined(case: &Case, dtype: DType) -> bool {
+    dtype == DType::F32 && AS_DEFINED.0.contains(&case.id.as_str())
 }
 
 fn model_of(folder: &Folder, case: &Case, dtype: DType) -> Result<Box<dyn Model + Send>> {
     let open = || folder.model(&case.model, dtype);
-    if is_without_winograd(case, dtype) { without_winograd(open) } else { open() }
+    if is_as_defined(case, dtype) { as_defined(open) } else { open() }
 }
 
 fn failed(error: anyhow::Error) -> Failed {

@@ -2,7 +2,7 @@
 
 use super::elements::{Number, lend, wide, widened};
 use super::normalise::Rows;
-use super::{Act, Activation, LayerNorm, Linear, is_frozen};
+use super::{Act, Activation, LayerNorm, Linear, is_frozen, multiply};
 use crate::scope::Kind;
 use candle_core::{DType, Result, Tensor};
 use candlelight_kernels::chain::{Dense, Encoder, FirstToken};
@@ -127,7 +127,7 @@ impl Affine {
     }
 
     fn dense<T: Number>(&self) -> Result<Dense<T>> {
-        lend(&self.weight, |weight| Ok(Dense::new(weight, self.bias.to_vec1()?)))?
+        lend(&self.weight, |weight| Ok(Dense::new(weight, self.bias.to_vec1()?, multiply::wanted())))?
     }
 }
 

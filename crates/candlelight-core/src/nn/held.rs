@@ -1,7 +1,9 @@
 //! Frozen weights of fully connected layers as the processor's matrix unit multiplies them.
 
 use super::elements::{lend, wide, widened};
+use super::multiply;
 use candle_core::{DType, Tensor};
+use candlelight_kernels::chain::Multiply;
 use candlelight_kernels::{Matrix, Split};
 use std::sync::{Arc, OnceLock};
 
@@ -24,11 +26,16 @@ impl Way {
     }
 }
 
-/// A weight laid out for either way, each when it is first asked for; nothing where there is no unit.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Held(Arc<[OnceLock<Option<Split>>; 2]>);
+/// A weight laid out for either way, each when it is first asked for; nothing where there is no unit, or nobody wants it.
+#[derive(Clone, Debug)]
+pub(super) struct Held(Option<Arc<[OnceLock<Option<Split>>; 2]>>);
 
 impl Held {
+    /// Nothing yet, for a model as it is wanted where it is built.
+    pub fn new() -> Self {
+        Self((multiply::wanted() == Multiply::Fast).then(Arc::default))
+    }
+
     /// What numbers like those of `x` are multiplied by, if the unit does that.
     pub fn split(&self, x: &Tensor, weight: &Tensor, way: Way) -> Option<&Split> {
         let is_single = x.device().is_cpu() && wide(x.dtype()) == DType::F32 && x.dtype() == weight.dtype();
@@ -37,7 +44,7 @@ impl Held {
             lend(&widened(weight)?, |weight| Split::new(way.view(Matrix::new(weight, outputs, inputs))))
         };
         // What cannot be lent is an error where the layer multiplies without a unit.
-        let held = || self.0[way as usize].get_or_init(|| make().ok().flatten()).as_ref();
-        is_single.then(held)?.filter(|split| x.dims().last() == Some(&split.size().0))
+        let held = self.0.as_ref().filter(|_| is_single)?[way as usize].get_or_init(|| make().ok().flatten());
+        held.as_ref().filter(|split| x.dims().last() == Some(&split.size().0))
     }
 }

@@ -29,7 +29,7 @@ pub struct Linear {
 impl Linear {
     /// A layer with these parameters: `weight` `[out, in]`, `bias` `[out]`.
     pub fn new(weight: Tensor, bias: Option<Tensor>) -> Self {
-        Self { weight, bias, name: String::new(), held: Held::default() }
+        Self { weight, bias, name: String::new(), held: Held::new() }
     }
 
     /// The same layer, shown to the scope under a name.

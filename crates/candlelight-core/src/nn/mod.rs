@@ -106,7 +106,7 @@ pub use group_norm::{GroupNorm, group_norm};
 pub use layer_norm::{LayerNorm, RmsNorm, layer_norm, layer_norm_no_bias, rms_norm};
 pub use linear::{Linear, linear, linear_b, linear_no_bias};
 pub(crate) use mean_exponential::mean_exponential;
-pub use multiply::without_winograd;
+pub use multiply::as_defined;
 pub use ops::Dropout;
 pub use pool2d::{AvgPool2d, Extent, GlobalAvgPool, MaxPool2d, Padded};
 pub use recorder::Recorder;

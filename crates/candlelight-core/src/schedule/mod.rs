@@ -13,7 +13,7 @@ use crate::scope::{Rules, Tape, holds, unwatched, weighed};
 use crate::target::{Resolved, check_one_per_row, top};
 use crate::{Budget, Cost, Error, Model, Progress, Query, Result, Target};
 use candle_core::{DType, Tensor, Var};
-use candlelight_kernels::even_share;
+use candlelight_kernels::even_shares;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -25,8 +25,8 @@ const FIRST_ROWS: usize = 8;
 const FIRST_PER_INPUT: usize = 200;
 /// Up to so many versions of a row that guess serves as well: weighing would cost as much as one of them.
 const FEW_VERSIONS: usize = 4;
-/// Rows that one worker differentiates together: more fall out of the cache, fewer leave its products small.
-const ROWS_PER_WORKER: usize = 5;
+/// Rows that one worker differentiates together, as long as nobody knows what they hold.
+const ROWS_PER_WORKER: usize = 3;
 
 /// One run of a method over a query.
 pub(crate) struct Run<'a> {
@@ -34,6 +34,8 @@ pub(crate) struct Run<'a> {
     model: &'a dyn Model,
     query: &'a Query,
     batch: usize,
+    /// Rows that one worker differentiates together.
+    together: usize,
     /// The bytes for which `batch` is a guess until rows were weighed.
     unweighed: Option<usize>,
     progress: Progress,
@@ -67,8 +69,9 @@ impl<'a> Run<'a> {
     pub(crate) fn under(rules: Rules, model: &'a dyn Model, query: &'a Query, rows: usize) -> Result<Self> {
         check_input(query.input())?;
         let progress = Progress { done: 0, of: rows };
+        let (batch, together, unweighed) = (1, ROWS_PER_WORKER, None);
         let mut run =
-            Self { rules, model, query, batch: 1, unweighed: None, progress, cost: Cost::default() };
+            Self { rules, model, query, batch, together, unweighed, progress, cost: Cost::default() };
         match query.budget_asked() {
             Budget::Rows(rows) => run.batch = rows.max(1),
             Budget::Bytes(bytes) => run.unweighed = Some(bytes),
@@ -207,19 +210,15 @@ impl<'a> Run<'a> {
     ) -> Result<Vec<R>> {
         let count = points.dims()[0];
         let workers = rayon::current_num_threads();
-        let together = match points.device().is_cpu() && count >= workers {
-            true => even_share(count, workers, ROWS_PER_WORKER),
-            false => count.max(1),
-        };
-        let part = |index: usize| {
-            let range = index * together..((index + 1) * together).min(count);
+        let part = |range: Range<usize>| {
             let x = points.detach().narrow(0, range.start, range.len())?.contiguous()?;
             unwatched(|| part(x, range))
         };
-        match count.div_ceil(together) {
-            1 => Ok(vec![part(0)?]),
-            parts => (0..parts).into_par_iter().map(part).collect(),
+        if !points.device().is_cpu() || count < workers || count == 1 {
+            return Ok(vec![part(0..count)?]);
         }
+        let shares: Vec<_> = even_shares(count, workers, self.together).collect();
+        shares.into_par_iter().map(part).collect()
     }
 
     /// Score and gradient of the query's own rows, each in one pass.
@@ -322,10 +321,10 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The most rows up to `batch` that keep as many workers busy to the end.
-fn whole_turns(batch: usize, workers: usize) -> usize {
+/// The most rows up to `batch` that keep workers busy to the end that differentiate so many together.
+fn whole_turns(batch: usize, workers: usize, together: usize) -> usize {
     let even = |part: usize| (batch >= part).then(|| batch - batch % part);
-    even(workers * ROWS_PER_WORKER).or(even(workers)).unwrap_or(batch)
+    even(workers * together).or(even(workers)).unwrap_or(batch)
 }
 
 impl Prediction {
@@ -413,16 +412,8 @@ mod tests {
 
     #[test]
     fn no_worker_waits_for_another() {
-        for (rows, workers, expected) in [(50, 2, 5), (12, 2, 3), (10, 2, 5), (3, 2, 2), (1, 2, 1), (0, 4, 1)]
-        {
-            assert_eq!(
-                even_share(rows, workers, ROWS_PER_WORKER),
-                expected,
-                "{rows} rows, {workers} workers"
-            );
-        }
         for (batch, workers, expected) in [(12, 2, 10), (64, 2, 60), (9, 2, 8), (1, 2, 1), (64, 32, 64)] {
-            assert_eq!(whole_turns(batch, workers), expected, "{batch} rows, {workers} workers");
+            assert_eq!(whole_turns(batch, workers, 5), expected, "{batch} rows, {workers} workers");
         }
     }
 

@@ -6,6 +6,10 @@ use crate::{Budget, Result};
 
 /// Rows that [`Budget::Auto`] allows.
 const AUTO_ROWS: usize = 64;
+/// Bytes that rows may hold which one worker differentiates together, and how many they are at most: more fall out of the
+/// cache, fewer leave its products small.
+const TOGETHER_BYTES: usize = 1 << 26;
+const MOST_TOGETHER: usize = 5;
 /// A row's gradient pass in units of what it holds: the activations, and as much again for gradients and scratch space.
 const PASS_PER_HELD: usize = 2;
 /// Copies of a row that its pass needs beside that, in units of its input: point, baseline, path, gradient and map.
@@ -24,13 +28,16 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The batch that fits, if the pass of a row holds so many bytes.
+    /// The batch that fits, if the pass of a row holds so many bytes, and what of it a worker differentiates together.
     pub(super) fn settle(&mut self, held: usize) {
         let Some(bytes) = self.unweighed.take() else { return };
+        if let Some(together) = TOGETHER_BYTES.checked_div(held) {
+            self.together = together.clamp(1, MOST_TOGETHER);
+        }
         let most = if self.query.budget_asked() == Budget::Auto { AUTO_ROWS } else { usize::MAX };
         let fits = (bytes / self.row_bytes(held)).clamp(1, most);
         self.batch = if self.input().device().is_cpu() {
-            whole_turns(fits, rayon::current_num_threads())
+            whole_turns(fits, rayon::current_num_threads(), self.together)
         } else {
             fits
         };

@@ -9,15 +9,16 @@ use crate::gemm::{Onto, gemm_onto};
 use crate::room::grown;
 use crate::{Element, Matrix, Window};
 
-/// How convolutions are multiplied out.
+/// How weights are multiplied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Multiply {
-    /// As they are defined: every weight with every element under it.
+    /// As it is defined: every weight with every element under it.
     #[default]
     Directly,
-    /// 3x3 windows that slide by one with 4 products for every 9, the others directly. Their sums are rounded more
-    /// coarsely, by a factor of about two.
-    Winograd,
+    /// In single precision 3x3 windows that slide by one with 4 products for every 9, whose sums are rounded more coarsely, by
+    /// a factor of about two; fully connected layers on the processor's matrix unit, if it has one, as a
+    /// [`Split`](crate::Split) is; everything else directly.
+    Fast,
 }
 
 /// A convolution with its weights laid out for both passes.
@@ -154,7 +155,7 @@ impl<T: Element> Sliding<T> {
         at: impl Fn(usize, usize, usize) -> T,
     ) -> Self {
         match multiply {
-            Multiply::Winograd if Winograd::<T>::fits(window) => {
+            Multiply::Fast if Winograd::<T>::fits(window) => {
                 Self::Winograd(Winograd::new(window.padding, (inputs, outputs), at))
             }
             _ => Self::Rows(Rows::new(window, (inputs, outputs), at)),

@@ -1,5 +1,6 @@
 //! A fully connected layer with frozen weights.
 
+use super::conv::Multiply;
 use super::maps::transpose_each;
 use crate::gemm::{Onto, gemm_onto, gemm_split};
 use crate::linear::add_to_rows;
@@ -18,6 +19,7 @@ pub struct Dense<T> {
     /// `[out, in]`.
     back: OnceLock<Factor<T>>,
     bias: Vec<T>,
+    multiply: Multiply,
 }
 
 /// A right factor of products.
@@ -34,10 +36,16 @@ impl<T: Element> Dense<T> {
     ///
     /// # Panics
     /// If the weight does not have whole rows for every output.
-    pub fn new(weight: &[T], bias: Vec<T>) -> Self {
+    pub fn new(weight: &[T], bias: Vec<T>, multiply: Multiply) -> Self {
         let inputs = weight.len() / bias.len().max(1);
         assert_eq!(weight.len(), inputs * bias.len(), "a row of the weight for every output");
-        Self { inputs, forth: Factor::transposed(weight, inputs), back: OnceLock::new(), bias }
+        Self {
+            inputs,
+            forth: Factor::transposed(weight, inputs, multiply),
+            back: OnceLock::new(),
+            bias,
+            multiply,
+        }
     }
 
     /// What is added to the product, `[out]`.
@@ -68,16 +76,17 @@ impl<T: Element> Dense<T> {
 
     /// g·W.
     pub(super) fn input_gradient(&self, g: &[T], dx: &mut [T], threads: Threads) {
-        let back = self.back.get_or_init(|| Factor::transposed(&self.forth.rows(), self.outputs()));
+        let back =
+            self.back.get_or_init(|| Factor::transposed(&self.forth.rows(), self.outputs(), self.multiply));
         back.multiply((Onto::Nothing, threads), (g, self.outputs()), dx);
     }
 }
 
 impl<T: Element> Factor<T> {
     /// The transpose of a matrix with so many columns.
-    fn transposed(matrix: &[T], columns: usize) -> Self {
-        let rows = matrix.len() / columns.max(1);
-        let split = T::single(Matrix::new(matrix, rows, columns).transposed()).and_then(Split::new);
+    fn transposed(matrix: &[T], columns: usize, multiply: Multiply) -> Self {
+        let view = Matrix::new(matrix, matrix.len() / columns.max(1), columns).transposed();
+        let split = T::single(view).filter(|_| multiply == Multiply::Fast).and_then(Split::new);
         split.map_or_else(|| Self::Rows(transposed(matrix, columns)), Self::Split)
     }
 
@@ -118,7 +127,7 @@ mod tests {
 
     /// What comes out, added to ones, and what comes back for it.
     fn both_ways<T: Element>((rows, inputs, outputs): (usize, usize, usize)) -> [Vec<T>; 2] {
-        let dense = Dense::<T>::new(&numbers(outputs * inputs, 0.3), numbers(outputs, 0.9));
+        let dense = Dense::<T>::new(&numbers(outputs * inputs, 0.3), numbers(outputs, 0.9), Multiply::Fast);
         assert_eq!((dense.inputs(), dense.outputs()), (inputs, outputs));
         let (mut y, mut dx) = (vec![T::ONE; rows * outputs], vec![T::ONE; rows * inputs]);
         dense.forward((Onto::Sum, Threads::All), &numbers(rows * inputs, 0.7), &mut y);

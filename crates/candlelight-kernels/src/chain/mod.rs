@@ -108,7 +108,7 @@ impl<T: Element> Default for Chain<T> {
 }
 
 impl<T: Element> Chain<T> {
-    /// A chain without steps, whose convolutions are multiplied out like this.
+    /// A chain without steps, whose convolutions are multiplied like this.
     pub fn new(multiply: Multiply) -> Self {
         Self { steps: Vec::new(), spaces: Spaces::default(), multiply }
     }

@@ -5,8 +5,9 @@ use super::encoder::Kept;
 use super::maps::{channels_first, channels_last};
 use super::workspace::{Buffer, Spaces, Workspace};
 use super::{Asked, Chain, End, Maps, Step};
+use crate::even::even_share;
 use crate::gemm::{Onto, workers};
-use crate::{Element, Threads, even_share};
+use crate::{Element, Threads};
 use rayon::prelude::*;
 
 /// Images that go through a chain together: more fall out of the cache, fewer pack the weights too often.

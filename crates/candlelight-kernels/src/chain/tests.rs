@@ -71,7 +71,7 @@ proptest! {
         from in sizes(), padding in (0usize..4, 0usize..4), outputs in 1usize..6,
     ) {
         let window = Window { padding, ..Window::square(3, 1, 0) };
-        prop_assert_eq!(convolve(from, window, outputs, Multiply::Winograd), (true, true));
+        prop_assert_eq!(convolve(from, window, outputs, Multiply::Fast), (true, true));
     }
 
     #[test]
@@ -218,7 +218,7 @@ fn threads_that_share_an_image_change_no_bit_of_it() {
         assert_eq!(there_and_back(chains, maps), alone.install(|| there_and_back(chains, maps)));
     };
     let maps = Maps { images: 1, height: 23, width: 20, channels: 3 };
-    for multiply in [Multiply::Directly, Multiply::Winograd] {
+    for multiply in [Multiply::Directly, Multiply::Fast] {
         for window in [Window::square(3, 1, 1), Window::square(3, 2, 1), Window::square(1, 1, 0)] {
             let mut chain = Chain::new(multiply);
             let weight = wave(8 * 3 * window.kernel.0 * window.kernel.1, 0.7);
@@ -251,7 +251,7 @@ fn residual_chains(channels: usize) -> [Chain<f64>; 2] {
         let weight = wave(outputs * inputs * window.kernel.0 * window.kernel.1, 0.71 + inputs as f64);
         chain.conv(x, window, inputs, &weight, wave(outputs, 1.3)).unwrap()
     };
-    let (mut stem, mut blocks) = (Chain::new(Multiply::Winograd), Chain::new(Multiply::Winograd));
+    let (mut stem, mut blocks) = (Chain::new(Multiply::Fast), Chain::new(Multiply::Fast));
     let image = stem.input();
     let x = conv(&mut stem, image, Window::square(5, 2, 2), channels, 4);
     stem.max_pool(x, Window::square(3, 2, 1)).unwrap();

@@ -9,7 +9,7 @@ use crate::worker::{Ran, Spec};
 use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor, safetensors};
 use candlelight::models::Loader;
-use candlelight::nn::{VarBuilder, without_winograd};
+use candlelight::nn::{VarBuilder, as_defined};
 use candlelight::{Attribution, Explain, Model, Query};
 use candlelight_benches::process;
 use serde::Deserialize;
@@ -53,7 +53,7 @@ impl Setup {
         let dtype = dtype(&spec.dtype)?;
         let device = device(&spec.device)?;
         let open = || open(&spec.work, &spec.folder, dtype, &device);
-        let model = if spec.work.ends_with("-exact") { without_winograd(open)? } else { open()? };
+        let model = if spec.work.ends_with("-exact") { as_defined(open)? } else { open()? };
         let stored = safetensors::load(spec.folder.join("inputs.safetensors"), &Device::Cpu)?;
         let x = Tensor::zeros(1, DType::F32, &Device::Cpu)?;
         Ok(Self { model, x, classes: Vec::new(), name: spec.work.clone(), stored, dtype, device })

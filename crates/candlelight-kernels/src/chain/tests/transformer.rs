@@ -15,7 +15,7 @@ impl Plain {
     }
 
     fn dense(&self) -> Dense<f64> {
-        Dense::new(&self.weight, self.bias.clone())
+        Dense::new(&self.weight, self.bias.clone(), Multiply::Fast)
     }
 
     fn of(&self, x: &[f64]) -> Vec<f64> {

@@ -36,6 +36,7 @@ use rayon::prelude::*;
 use split::Part;
 pub use split::Split;
 use std::cell::Cell;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 use unit::Unit;
 
@@ -84,44 +85,37 @@ impl Place {
 
     /// Writes what sums are for rows and columns of these scales, as much of it as there is place for.
     #[inline(always)]
-    fn take(self, onto: Onto, sums: &Sums, (rows, columns): (&[f32; LINES], &[f32; LINES])) {
+    fn take(self, onto: Onto, Sums(sums): &Sums, (rows, columns): (&[f32; LINES], &[f32; LINES])) {
+        let [first, second, third, fourth] = sums;
         for (row, scale) in rows.iter().enumerate().take(self.rows) {
-            let numbers = numbers(sums, row, *scale, columns);
+            let number = |k: usize| {
+                let sums = [first[row][k], second[row][k], third[row][k], fourth[row][k]];
+                sum_of_fractions(sums) * scale * columns[k]
+            };
             let start = self.start.wrapping_add(row * self.stride);
-            match (onto, self.columns) {
-                // SAFETY: a row of the place, of that many numbers, which nobody else has.
-                (Onto::Nothing, LINES) => unsafe { start.cast::<[f32; LINES]>().write_unaligned(numbers) },
-                // SAFETY: the same.
-                (Onto::Nothing, count) => unsafe { start.copy_from_nonoverlapping(numbers.as_ptr(), count) },
-                (Onto::Sum, count) => {
+            match onto {
+                Onto::Nothing => {
+                    // SAFETY: a row of the place, which nobody else has.
+                    let out = unsafe { std::slice::from_raw_parts_mut(start.cast(), self.columns) };
+                    for_each(out, |k, out: &mut MaybeUninit<f32>| _ = out.write(number(k)));
+                }
+                Onto::Sum => {
                     // SAFETY: the same, which was written before, as was promised when the place was made.
-                    let out = unsafe { std::slice::from_raw_parts_mut(start, count) };
-                    add(out, &numbers);
+                    let out = unsafe { std::slice::from_raw_parts_mut(start, self.columns) };
+                    for_each(out, |k, out| *out += number(k));
                 }
             }
         }
     }
 }
 
-/// Adds the first numbers: a whole row of a tile at once.
+/// Calls `f` with every index and element: of a whole row of a tile in one loop of known length.
 #[inline(always)]
-fn add(out: &mut [f32], numbers: &[f32; LINES]) {
-    match <&mut [f32; LINES]>::try_from(&mut *out) {
-        Ok(out) => out.iter_mut().zip(numbers).for_each(|(out, number)| *out += number),
-        Err(_) => out.iter_mut().zip(numbers).for_each(|(out, number)| *out += number),
+fn for_each<T>(out: &mut [T], f: impl Fn(usize, &mut T)) {
+    match <&mut [T; LINES]>::try_from(&mut *out) {
+        Ok(out) => out.iter_mut().enumerate().for_each(|(k, out)| f(k, out)),
+        Err(_) => out.iter_mut().enumerate().for_each(|(k, out)| f(k, out)),
     }
-}
-
-/// A row of the product.
-#[inline(always)]
-fn numbers(Sums(sums): &Sums, row: usize, scale: f32, columns: &[f32; LINES]) -> [f32; LINES] {
-    let [first, second, third, fourth] = sums;
-    let mut out = [0.0; LINES];
-    for k in 0..LINES {
-        let sums = [first[row][k], second[row][k], third[row][k], fourth[row][k]];
-        out[k] = sum_of_fractions(sums) * scale * columns[k];
-    }
-    out
 }
 
 impl Unit {

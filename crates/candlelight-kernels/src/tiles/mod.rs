@@ -47,7 +47,7 @@ const LEAST_INNER: usize = 256;
 const INNER_TOGETHER: usize = 384;
 /// So many of them, and so many rows, are made digits at a time: they fit into the second cache.
 const PARTS: usize = 2;
-const ROWS: usize = 192;
+const ROWS: usize = 160;
 
 /// What multiplies digits.
 trait Multiply {

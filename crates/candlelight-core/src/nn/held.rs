@@ -48,3 +48,55 @@ impl Held {
         held.as_ref().filter(|split| x.dims().last() == Some(&split.size().0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::nn::{Linear, Module, as_defined};
+    use candle_core::{DType, Device, Result, Tensor, Var};
+
+    fn wave(shape: (usize, usize), step: f64) -> Result<Tensor> {
+        let values = (0..shape.0 * shape.1).map(|i| (i as f64 * step).sin()).collect();
+        Tensor::from_vec(values, shape, &Device::Cpu)
+    }
+
+    /// What a layer gives, and the gradient of its squares.
+    fn both_ways(linear: &Linear, x: &Tensor) -> Result<[Tensor; 2]> {
+        let x = Var::from_tensor(x)?;
+        let y = linear.forward(&x)?;
+        let gradient = y.sqr()?.sum_all()?.backward()?.get(&x).expect("a gradient of the input").clone();
+        Ok([y.detach(), gradient])
+    }
+
+    fn apart(x: &Tensor, exact: &Tensor) -> Result<f64> {
+        let off = (x.to_dtype(DType::F64)? - exact)?.abs()?.max_all()?.to_scalar::<f64>()?;
+        Ok(off / exact.abs()?.max_all()?.to_scalar::<f64>()?)
+    }
+
+    #[test]
+    fn a_frozen_weight_gives_what_a_trained_one_gives_also_without_a_unit() -> Result<()> {
+        let (weight, bias, x) =
+            (wave((270, 300), 0.3)?, wave((1, 270), 0.9)?.squeeze(0)?, wave((5, 300), 0.7)?);
+        for (dtype, tolerance) in [(DType::F32, 2e-6), (DType::BF16, 1e-2)] {
+            let stored = |tensor: &Tensor| tensor.to_dtype(dtype);
+            let (weight, bias, x) = (stored(&weight)?, stored(&bias)?, stored(&x)?);
+            let exactly = |tensor: &Tensor| tensor.to_dtype(DType::F64);
+            let exact = both_ways(&Linear::new(exactly(&weight)?, Some(exactly(&bias)?)), &exactly(&x)?)?;
+            let frozen = || Linear::new(weight.clone(), Some(bias.clone()));
+            let trained = Linear::new(Var::from_tensor(&weight)?.into_inner(), Some(bias.clone()));
+            for linear in [frozen(), as_defined(frozen), trained] {
+                for (found, exact) in both_ways(&linear, &x)?.iter().zip(&exact) {
+                    assert!(apart(found, exact)? < tolerance, "{dtype:?}: {}", apart(found, exact)?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn rows_that_do_not_fit_are_an_error() -> Result<()> {
+        let linear = Linear::new(wave((270, 300), 0.3)?.to_dtype(DType::F32)?, None);
+        assert!(linear.forward(&wave((5, 299), 0.7)?.to_dtype(DType::F32)?).is_err());
+        assert!(linear.forward(&wave((5, 300), 0.7)?).is_err(), "numbers of another type");
+        Ok(())
+    }
+}

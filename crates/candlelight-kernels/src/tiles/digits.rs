@@ -64,10 +64,11 @@ pub(super) fn fraction(digits: [u8; 3]) -> f32 {
     ((((large << DIGIT) + middle) << DIGIT) + small) as f32 / ONE
 }
 
-/// What sums of products of digits make up, of both largest ones first, on the scale of products of [`fraction`]s.
+/// What sums of products of digits make up, of both largest ones first, on the scale of products of [`fraction`]s. Only sums of
+/// what is no number wrap.
 #[inline(always)]
 pub(super) fn sum_of_fractions([first, second, third, fourth]: [i32; 4]) -> f32 {
-    let (large, small) = ((first << DIGIT) + second, third + (fourth >> DIGIT));
+    let (large, small) = ((first << DIGIT).wrapping_add(second), third.wrapping_add(fourth >> DIGIT));
     // The last digits of the factors count 2⁻²³ each, those that `small` and `large` end with 2¹⁶ and 2²⁴ times as much.
     large as f32 * const { 1.0 / (1 << 22) as f32 } + small as f32 * const { 1.0 / (1 << 30) as f32 }
 }

@@ -42,8 +42,8 @@ use unit::Unit;
 
 /// Inner size from which on digits pay.
 const LEAST_INNER: usize = 256;
-/// Inner elements that products of digits are added up for in whole numbers: as many of sixteen rows and sixteen columns fit
-/// into a processor's first cache, and sums stay below 2³¹.
+/// Inner elements that products of digits are added up for in whole numbers, about: as many of sixteen rows and sixteen columns
+/// fit into a processor's first cache. The sums of 512, the most that one part may have, stay below 2³¹.
 const INNER_TOGETHER: usize = 384;
 /// So many of them, and so many rows, are made digits at a time: they fit into the second cache.
 const PARTS: usize = 2;

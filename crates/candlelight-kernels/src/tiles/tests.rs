@@ -147,6 +147,15 @@ fn numbers_of_any_size_are_kept_and_what_is_none_stays_so() {
     }
 }
 
+/// The largest numbers everywhere: the largest sums.
+#[test]
+fn sums_of_the_largest_numbers_do_not_wrap() {
+    for inner in [384, 512, 1024] {
+        let found = times(&Plain, &vec![-1.0; inner], &vec![1.0; inner]);
+        assert!((found + inner as f32).abs() < inner as f32 * 3e-7, "{found} of {inner}");
+    }
+}
+
 /// Weights of features whose units are far apart: what is large on the left is small on the right.
 #[test]
 fn a_feature_in_large_units_hides_no_other() {

@@ -12,20 +12,32 @@ pub(crate) fn even_blocks(rows: usize, block: usize) -> impl Iterator<Item = Ran
 
 /// `count` things in parts of `most` or fewer, all of one size or one less, so that all workers have as many turns.
 pub fn even_shares(count: usize, workers: usize, most: usize) -> impl ExactSizeIterator<Item = Range<usize>> {
-    let parts = (count.div_ceil(workers * most) * workers).min(count);
+    let parts = whole_turns(count, workers, most).min(count);
     (0..parts).map(move |k| k * count / parts..(k + 1) * count / parts)
 }
 
 /// How many of `count` a worker gets at a time: `most` or fewer, so that all workers have as many turns.
 pub(crate) fn even_share(count: usize, workers: usize, most: usize) -> usize {
-    let turns = count.div_ceil(workers * most).max(1);
-    count.div_ceil(turns * workers).max(1)
+    count.div_ceil(whole_turns(count, workers, most)).max(1)
+}
+
+/// How many parts of `most` or fewer of `count` give every worker as many.
+fn whole_turns(count: usize, workers: usize, most: usize) -> usize {
+    count.div_ceil(workers * most).max(1) * workers
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn no_worker_waits_for_another() {
+        for (rows, workers, expected) in [(50, 2, 5), (12, 2, 3), (10, 2, 5), (3, 2, 2), (1, 2, 1), (0, 4, 1)]
+        {
+            assert_eq!(even_share(rows, workers, 5), expected, "{rows} rows, {workers} workers");
+        }
+    }
 
     proptest! {
         #[test]

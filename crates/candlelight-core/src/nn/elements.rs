@@ -70,6 +70,14 @@ pub(crate) fn lend<T: Number, R>(x: &Tensor, f: impl FnOnce(&[T]) -> R) -> Resul
     Ok(f(&storage.as_slice::<T>()?[from..from + layout.shape().elem_count()]))
 }
 
+/// [`lend`] of a tensor that may not be there.
+pub(super) fn lend_some<T: Number, R>(x: Option<&Tensor>, f: impl FnOnce(Option<&[T]>) -> R) -> Result<R> {
+    match x {
+        Some(x) => lend(x, |x| f(Some(x))),
+        None => Ok(f(None)),
+    }
+}
+
 /// Applies `f` to every element.
 pub(super) fn map<T: Number>(x: &Tensor, f: impl Fn(T) -> T + Sync) -> Result<Tensor> {
     let y = lend(x, |x: &[T]| candlelight_kernels::map(x, f))?;

@@ -1,6 +1,6 @@
 //! Fully connected layer.
 
-use super::elements::{Number, computed, has_kernels, lend, matmul, with_element};
+use super::elements::{Number, computed, has_kernels, lend, lend_some, matmul, with_element};
 use super::held::{Held, Way};
 use super::ruled;
 use super::{Module, VarBuilder, arguments, is_frozen, tracked};
@@ -151,10 +151,8 @@ fn by_split(x: &Tensor, split: &Split, bias: Option<&Tensor>) -> Result<Tensor> 
 }
 
 fn by_kernel<T: Number>(x: &Tensor, factor: Factor<T>, bias: Option<&Tensor>) -> Result<Tensor> {
-    let y = lend(x, |x: &[T]| match bias {
-        Some(bias) => lend(&bias.to_dtype(T::DTYPE)?, |bias| kernels::linear(x, factor, Some(bias))),
-        None => Ok(kernels::linear(x, factor, None)),
-    })??;
+    let bias = bias.map(|bias| bias.to_dtype(T::DTYPE)).transpose()?;
+    let y = lend(x, |x: &[T]| lend_some(bias.as_ref(), |bias| kernels::linear(x, factor, bias)))??;
     Tensor::from_vec(y, (x.dim(0)?, factor.size().1), x.device())
 }
 

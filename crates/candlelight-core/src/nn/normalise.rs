@@ -1,6 +1,6 @@
 //! Rows brought to unit size: what layer norm, RMS norm and group norm have in common.
 
-use super::elements::{Number, has_kernels, lend, widened, with_element};
+use super::elements::{Number, has_kernels, lend, lend_some, widened, with_element};
 use crate::rules::affine::plus;
 use crate::rules::pair::{Pair, both};
 use crate::rules::{Rule, rescale};
@@ -162,13 +162,6 @@ fn lend_affine<T: Number, R>(
     f: impl FnOnce(Affine<T>) -> R,
 ) -> Result<R> {
     lend_some(weight, |weight| lend_some(bias, |bias| f(Affine { weight, bias })))?
-}
-
-fn lend_some<T: Number, R>(x: Option<&Tensor>, f: impl FnOnce(Option<&[T]>) -> R) -> Result<R> {
-    match x {
-        Some(x) => lend(x, |x| f(Some(x))),
-        None => Ok(f(None)),
-    }
 }
 
 fn deviation(centred: &Tensor, eps: f64) -> Result<Tensor> {

@@ -214,7 +214,7 @@ impl<'a> Run<'a> {
             let x = points.detach().narrow(0, range.start, range.len())?.contiguous()?;
             unwatched(|| part(x, range))
         };
-        if !points.device().is_cpu() || count < workers || count == 1 {
+        if !points.device().is_cpu() || count < workers {
             return Ok(vec![part(0..count)?]);
         }
         let shares: Vec<_> = even_shares(count, workers, self.together).collect();

@@ -1,25 +1,13 @@
 //! A frozen convolution over maps whose channels lie side by side.
 
-use super::Maps;
 use super::slide::Slide;
 use super::winograd::Winograd;
 use super::workers::{Beside, Workers, blocks, split_off};
+use super::{Maps, Multiply};
 use crate::even::even_blocks;
 use crate::gemm::{Onto, gemm_onto};
 use crate::room::grown;
 use crate::{Element, Matrix, Window};
-
-/// How weights are multiplied.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Multiply {
-    /// As it is defined: every weight with every element under it.
-    #[default]
-    Directly,
-    /// In single precision 3x3 windows that slide by one with 4 products for every 9, whose sums are rounded more coarsely, by
-    /// a factor of about two; fully connected layers on the processor's matrix unit, if it has one, as a
-    /// [`Split`](crate::Split) is; everything else directly.
-    Fast,
-}
 
 /// A convolution with its weights laid out for both passes.
 #[derive(Clone, Debug)]

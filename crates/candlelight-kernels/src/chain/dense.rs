@@ -1,6 +1,6 @@
 //! A fully connected layer with frozen weights.
 
-use super::conv::Multiply;
+use super::Multiply;
 use super::maps::transpose_each;
 use crate::gemm::{Onto, gemm_onto, gemm_split};
 use crate::linear::add_to_rows;

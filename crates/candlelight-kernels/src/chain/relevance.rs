@@ -1,7 +1,8 @@
 //! The way back through a chain under rules.
 
+use super::Multiply;
 use super::blocks::{add, rectify};
-use super::conv::{Conv, Multiply};
+use super::conv::Conv;
 use super::maps::Maps;
 use super::rules::{AtConv, Booked, Entry, StepRule};
 use super::run::{Left, Passed, Trace};

@@ -11,7 +11,7 @@ pub(super) const FOUR: usize = 4;
 /// A row of a tile has the elements of a line, or four elements of every line.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
-pub(crate) struct Step(pub [Tile; 3]);
+pub(super) struct Step(pub [Tile; 3]);
 
 /// Digits as the unit reads them.
 pub(super) type Tile = [[u8; INNER]; LINES];

@@ -7,7 +7,7 @@ const LEAST: f32 = 1e-30;
 /// Half of the base in each digit.
 const HALVES: i32 = 0x0080_8080;
 /// Bits of a digit.
-pub(super) const DIGIT: u32 = 8;
+const DIGIT: u32 = 8;
 const BASE: f32 = 256.0;
 /// The power of two above [`LARGEST`].
 const ONE: f32 = 8_388_608.0;

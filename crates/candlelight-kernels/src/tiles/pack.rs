@@ -60,7 +60,7 @@ impl Packed {
         Sixteen { steps, behind, scales: &self.scales[index] }
     }
 
-    /// Writes the numbers of `count` right lines, divided by `factors`: the first elements of all, the second, and so on.
+    /// Writes the numbers of `count` right lines, multiplied by `factors`: the first elements of all, the second, and so on.
     pub fn whole(&self, count: usize, factors: &[f32], out: &mut [f32]) {
         for (inner, (row, factor)) in out.chunks_exact_mut(count.max(1)).zip(factors).enumerate() {
             let (step, four, place) = (inner / INNER, inner % INNER / FOUR, inner % FOUR);
@@ -68,7 +68,7 @@ impl Packed {
                 let Step(tiles) = &self.steps[index * self.each + step];
                 for (line, (out, scale)) in out.iter_mut().zip(&self.scales[index]).enumerate() {
                     let digits = tiles.each_ref().map(|tile| tile[four][FOUR * line + place]);
-                    *out = fraction(digits) * scale / factor;
+                    *out = fraction(digits) * scale * factor;
                 }
             }
         }

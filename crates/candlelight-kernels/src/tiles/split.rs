@@ -65,7 +65,7 @@ pub(super) fn parts(matrix: Matrix<f32>) -> Vec<Part> {
 pub(super) fn whole((rows, columns): (usize, usize), parts: &[Part]) -> Vec<f32> {
     let mut out = vec![0.0; rows * columns];
     for Part { inner, balance, packed } in parts {
-        packed.whole(columns, &balance.right(), &mut out[inner.start * columns..inner.end * columns]);
+        packed.whole(columns, balance.left(), &mut out[inner.start * columns..inner.end * columns]);
     }
     out
 }
